@@ -1,0 +1,325 @@
+"""One request on its way through the stages: its body, its dialect, its caller, and what each stage notes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import secrets
+import time
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from helix.kernel.errors import BodyTimeout, BodyTooLarge, ClientDisconnected, InvalidRequest, MalformedBody
+from helix.kernel.sse import Decoder, Event, encode
+from helix.kernel.types import Message, Principal, Receive, Scope
+from helix.kernel.wire import Dialect, dialect_of
+
+__all__ = ["EventReader", "Exchange", "Record", "attach", "by_credential", "credential_of", "open_exchange"]
+
+KEY = "helix.exchange"
+MAX_BODY_BYTES = 32 * 1024 * 1024
+BODY_TIMEOUT_SECONDS = 60.0
+
+# orjson reads an integer of more than 64 bits as a float, which would change it when the body is written again.
+_LONG_NUMBER = re.compile(rb"\d{19}")
+
+
+class Record:
+    """What the stages note of one request. Each writes its own slot and reads no other's; telemetry reads them all.
+
+    The values are names, counts, amounts and durations, never text of a request or an answer.
+    """
+
+    __slots__ = ("admit", "budget", "cache", "redact", "upstream")
+
+    def __init__(self) -> None:
+        self.admit: dict[str, Any] = {}
+        self.redact: dict[str, Any] = {}
+        self.cache: dict[str, Any] = {}
+        self.budget: dict[str, Any] = {}
+        self.upstream: dict[str, Any] = {}
+
+
+class Exchange:
+    """One request. Made by the outermost Helix stage; the inner ones find it in the scope.
+
+    The body is read once, capped, parsed once, and encoded again at most once, when somebody replaced it.
+    """
+
+    __slots__ = (
+        "_body",
+        "_exact",
+        "_given",
+        "_memo",
+        "_outer_receive",
+        "_parsed",
+        "_payload",
+        "body_timeout_seconds",
+        "dialect",
+        "id",
+        "max_body_bytes",
+        "principal",
+        "record",
+        "scope",
+        "started",
+        "started_at",
+        "usage_hidden",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.scope = scope
+        self.dialect: Dialect | None = dialect_of(scope["method"], scope["path"])
+        self.id = f"hx-{time.time_ns() // 1_000_000:011x}{secrets.token_hex(8)}"
+        """Sorts by time of arrival; never the caller's choice, since the ledger trusts it to be unique."""
+        self.started = time.perf_counter()
+        self.started_at = time.time()
+        self.principal: Principal | None = None
+        self.record = Record()
+        self.usage_hidden = False
+        """Whether some stage asked for usage that the caller did not ask for; that stage takes it out of the stream."""
+        self.max_body_bytes = MAX_BODY_BYTES
+        self.body_timeout_seconds = BODY_TIMEOUT_SECONDS
+        self._outer_receive = receive
+        self._body: bytes | None = None
+        self._payload: dict[str, Any] | None = None
+        self._exact = False
+        self._given = False
+        self._memo: tuple[Any, Any, bytes] = (None, None, b"")
+
+    # The request
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """The request's JSON object; `read` comes first. Not to be changed in place: see `replace`."""
+        if self._payload is None:
+            raise RuntimeError("the body of this exchange has not been read")
+        return self._payload
+
+    @property
+    def model(self) -> str:
+        """The model name that the caller asked for; empty where there is no readable body."""
+        model = self._payload.get("model") if self._payload is not None else None
+        return model if isinstance(model, str) else ""
+
+    @property
+    def stream(self) -> bool:
+        """Whether the caller asked for a stream."""
+        return self._payload is not None and self._payload.get("stream") is True
+
+    @property
+    def body(self) -> bytes:
+        """The request's body as it goes on; the very bytes that came in unless a stage replaced the payload."""
+        if self._body is None:
+            self._body = self._encode(self.payload)
+            self._repair_length(len(self._body))
+        return self._body
+
+    async def read(self) -> None:
+        """Read, parse and check the body, once.
+
+        Raises BodyTooLarge, BodyTimeout, MalformedBody, InvalidRequest, ClientDisconnected.
+        """
+        if self._payload is not None:
+            return
+        body = await self._read_bytes()
+        payload = self._parse(body)
+        if not isinstance(payload, dict):
+            raise MalformedBody("the body must be a JSON object")
+        if self.dialect is not None:
+            self.dialect.check(payload)
+        self._body, self._payload = body, payload
+
+    def replace(self, payload: dict[str, Any]) -> None:
+        """Put another payload in the place of the caller's; it is encoded when it is next needed, with its new length."""
+        self._payload = payload
+        self._body = None
+
+    def ask_usage(self) -> bool:
+        """Make a stream carry usage. True if the caller did not ask for it, and nobody asked before: then take it out."""
+        if self.dialect is None or not self.stream or self.usage_hidden or self.dialect.asks_usage(self.payload):
+            return False
+        self.replace(self.dialect.ask_usage(self.payload))
+        self.usage_hidden = True
+        return True
+
+    async def receive(self) -> Message:
+        """The ASGI receive for whatever stands inside: the body in one message, then the caller's disconnect."""
+        if self._given or self._payload is None:
+            return await self._outer_receive()
+        self._given = True
+        return {"type": "http.request", "body": self.body, "more_body": False}
+
+    # The reply
+
+    def reader(self) -> EventReader:
+        """A reader of the reply's events, for one tap."""
+        return EventReader(self)
+
+    def message(self, events: list[Event], *, more_body: bool) -> Message:
+        """A body message that carries some events; taps further out will not parse it again."""
+        message = {"type": "http.response.body", "body": encode(events), "more_body": more_body}
+        self._memo = (message, events, b"")
+        return message
+
+    def answer(self, body: bytes) -> Any:
+        """A whole reply's JSON value, parsed once for all stages; None where it is not JSON."""
+        if self._memo[0] is not body:
+            try:
+                value = self._parse(body)
+            except MalformedBody:
+                value = None
+            self._memo = (body, value, b"")
+        return self._memo[1]
+
+    def encode_answer(self, answer: dict[str, Any]) -> bytes:
+        """The bytes of a changed whole reply, remembered like `answer`."""
+        body = self._encode(answer)
+        self._memo = (body, answer, b"")
+        return body
+
+    # Inside
+
+    async def _read_bytes(self) -> bytes:
+        length = 0
+        for name, value in self.scope["headers"]:
+            if name == b"content-length":
+                length = int(value) if value.isdigit() else 0
+            elif name == b"content-encoding" and value.lower() not in (b"", b"identity"):
+                raise InvalidRequest("the request body must not have a content-encoding", "content-encoding")
+        if length > self.max_body_bytes:
+            raise self._too_large()
+        message = await self._next_part()
+        if not message.get("more_body", False):
+            body: bytes = message.get("body", b"")
+            if len(body) > self.max_body_bytes:
+                raise self._too_large()
+            return body
+        parts, size = [], 0
+        deadline = self.started + self.body_timeout_seconds
+        while True:
+            part = message.get("body", b"")
+            size += len(part)
+            if size > self.max_body_bytes:
+                raise self._too_large()
+            parts.append(part)
+            if not message.get("more_body", False):
+                return b"".join(parts)
+            message = await self._next_part(deadline - time.perf_counter())
+
+    async def _next_part(self, timeout_seconds: float | None = None) -> Message:
+        timeout = self.body_timeout_seconds if timeout_seconds is None else max(0.0, timeout_seconds)
+        try:
+            async with asyncio.timeout(timeout):
+                message = await self._outer_receive()
+        except TimeoutError:
+            raise BodyTimeout(f"the request body did not arrive within {self.body_timeout_seconds:g} s") from None
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnected("the caller left before the request body had arrived")
+        return message
+
+    def _too_large(self) -> BodyTooLarge:
+        return BodyTooLarge(f"the request body is over the cap of {self.max_body_bytes} bytes")
+
+    def _parse(self, body: bytes) -> Any:
+        try:
+            if _LONG_NUMBER.search(body) is None:
+                return orjson.loads(body)
+            self._exact = True
+            return json.loads(body)
+        except (ValueError, RecursionError) as error:
+            at = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
+            raise MalformedBody(f"the body is not valid JSON{at}") from None
+
+    def _encode(self, value: Any) -> bytes:
+        if self._exact:
+            return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        return orjson.dumps(value)
+
+    def _repair_length(self, length: int) -> None:
+        kept = [item for item in self.scope["headers"] if item[0] not in (b"content-length", b"transfer-encoding")]
+        kept.append((b"content-length", b"%d" % length))
+        self.scope["headers"] = kept
+
+
+class EventReader:
+    """Reads the events of a reply's body messages for one tap.
+
+    A message that a stage further in has parsed already is not parsed again; one that a foreign middleware made anew is.
+    """
+
+    __slots__ = ("_decoder", "_exchange", "_pending")
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._decoder: Decoder | None = None
+        self._pending = b""
+
+    def events(self, message: Message) -> list[Event]:
+        """The events that this body message completes. Raises UpstreamGarbled."""
+        known, events, pending = self._exchange._memo
+        if known is message:
+            self._decoder, self._pending = None, pending
+            return events  # type: ignore[no-any-return]
+        if self._decoder is None:
+            self._decoder = Decoder(self._pending)
+        found = self._decoder.feed(message.get("body", b""))
+        if not message.get("more_body", False):
+            found += self._decoder.flush()
+        self._exchange._memo = (message, found, self._decoder.pending)
+        return found
+
+
+def attach(scope: Scope, receive: Receive) -> Exchange:
+    """The exchange of this request, made where there is none; its body is not read yet.
+
+    Where `receive` is not the exchange's own, a foreign middleware stands between, perhaps with a body of its own: the
+    inner stages then get an exchange of their own, for the same request and caller.
+    """
+    exchange: Exchange | None = scope.get(KEY)
+    if exchange is None:
+        exchange = scope[KEY] = Exchange(scope, receive)
+    elif receive not in (exchange._outer_receive, exchange.receive):
+        outer = exchange
+        exchange = scope[KEY] = Exchange(scope, receive)
+        exchange.id, exchange.principal, exchange.record = outer.id, outer.principal, outer.record
+        exchange.started, exchange.started_at = outer.started, outer.started_at
+        exchange.usage_hidden = outer.usage_hidden
+        exchange.max_body_bytes, exchange.body_timeout_seconds = outer.max_body_bytes, outer.body_timeout_seconds
+    else:
+        exchange.scope = scope
+    return exchange
+
+
+async def open_exchange(scope: Scope, receive: Receive) -> Exchange:
+    """The exchange of this request with its body read, parsed and checked.
+
+    Raises BodyTooLarge, BodyTimeout, MalformedBody, InvalidRequest, ClientDisconnected.
+    """
+    exchange = attach(scope, receive)
+    await exchange.read()
+    return exchange
+
+
+def credential_of(scope: Scope) -> str:
+    """The caller's credential: `Authorization: Bearer`, `x-api-key` or `x-goog-api-key`; empty where there is none."""
+    found = b""
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            scheme, _, token = value.partition(b" ")
+            if scheme.lower() == b"bearer" and token:
+                return token.strip().decode("latin-1")  # type: ignore[no-any-return]
+        elif name in (b"x-api-key", b"x-goog-api-key"):
+            found = value
+    return found.decode("latin-1")
+
+
+def by_credential(exchange: Exchange) -> str:
+    """Whose request this is: the admitted key's id, else a digest of the credential, else "anonymous"."""
+    if exchange.principal is not None:
+        return exchange.principal.key_id
+    credential = credential_of(exchange.scope)
+    return f"c_{blake2b(credential.encode(), digest_size=12).hexdigest()}" if credential else "anonymous"
+

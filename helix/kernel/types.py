@@ -1,0 +1,233 @@
+"""The Protocols between stages and their backends, and the frozen values that cross them.
+
+Everything here is plain and picklable, so that a backend may live in this process or behind a Ray Serve handle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = [
+    "ASGIApp",
+    "CacheStore",
+    "Candidate",
+    "Detector",
+    "Embedder",
+    "Entry",
+    "Ledger",
+    "Limit",
+    "Message",
+    "Money",
+    "Observer",
+    "Price",
+    "Principal",
+    "Receive",
+    "Reservation",
+    "Scope",
+    "Send",
+    "Span",
+    "Usage",
+    "Vector",
+]
+
+Vector: TypeAlias = Sequence[float]
+"""An embedding: `dim` floats of unit length."""
+
+NANO_PER_USD = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Money:
+    """An amount in nano-USD (1e-9 USD), an integer, so that sums are exact."""
+
+    nano_usd: int
+
+    @classmethod
+    def from_usd(cls, usd: float) -> Money:
+        """Round an amount in USD to the nearest nano-USD."""
+        return cls(round(usd * NANO_PER_USD))
+
+    @property
+    def usd(self) -> float:
+        """The amount in USD."""
+        return self.nano_usd / NANO_PER_USD
+
+    def __str__(self) -> str:
+        return f"{self.usd:.9f}".rstrip("0").rstrip(".")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens that a provider counted for one request.
+
+    `input_tokens` includes `cached_input_tokens` and `cache_write_tokens`; `output_tokens` includes `reasoning_tokens`
+    (OpenAI's convention; the Messages dialect, which counts cached input apart, is brought to it).
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Personal data found in a text: characters [start, end), what kind, how sure (0 to 1), and by which recognizer."""
+
+    start: int
+    end: int
+    kind: str
+    score: float
+    recognizer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is calling, as the admit stage found out.
+
+    `models` lists the model names the caller may use, empty for all of them; `is_admin` opens the administration API.
+    """
+
+    key_id: str
+    name: str = ""
+    user: str = ""
+    team: str = ""
+    organization: str = ""
+    models: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    rpm: int | None = None
+    parallel: int | None = None
+    budgets: tuple[Limit, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    is_admin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A hard limit on spending: `limit` over one `window` ("day", "month" or "total"; UTC calendar) of one `scope`.
+
+    `scope` names whose budget it is, for example "key:k_7f3a"; `name` is what people call it.
+    """
+
+    scope: str
+    window: str
+    limit: Money
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What a ledger holds for one request until it is settled."""
+
+    request_id: str
+    limits: tuple[Limit, ...]
+    amount: Money
+    remaining: Money | None = None
+    """The least that remains in any of the limits after this reservation; None where there is no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A complete answer as the cache keeps it: the redacted body of a whole answer, in one dialect."""
+
+    id: str
+    dialect: str
+    model: str
+    body: bytes
+    stored_at: float
+    """Unix time in seconds."""
+    headers: tuple[tuple[str, str], ...] = ()
+    namespace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A near neighbour of a question: its entry's id, the text it was asked with, and the cosine similarity."""
+
+    entry_id: str
+    text: str
+    similarity: float
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors."""
+
+    name: str
+    """Part of every cache key: a new model is a new cache."""
+    dim: int
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[Vector]:
+        """Return one unit vector of `dim` floats a text. Raises BackendUnavailable."""
+        ...
+
+
+class Detector(Protocol):
+    """Finds personal data in texts."""
+
+    async def detect(self, texts: Sequence[str], *, language: str = "en") -> Sequence[Sequence[Span]]:
+        """Return the spans of each text, sorted by start, none overlapping another. Raises BackendUnavailable."""
+        ...
+
+
+class CacheStore(Protocol):
+    """Keeps answers by an exact key and finds them by a near text. Every method may raise BackendUnavailable."""
+
+    async def get(self, key: str) -> Entry | None:
+        """The entry stored under an exact key or an entry id, or None."""
+        ...
+
+    async def put(
+        self, key: str, entry: Entry, *, ttl_seconds: float, scope: str = "", text: str = "", vector: Vector | None = None
+    ) -> None:
+        """Store an entry; with a vector, make it findable by nearness to `text` inside `scope`."""
+        ...
+
+    async def near(self, scope: str, vector: Vector, *, count: int) -> Sequence[Candidate]:
+        """The nearest entries inside a scope, best first."""
+        ...
+
+    async def flush(self, *, namespace: str | None = None, entry_id: str | None = None) -> int:
+        """Remove one entry, one namespace or everything; return how many entries went."""
+        ...
+
+    async def stats(self) -> Mapping[str, Any]:
+        """Entries and bytes, in all and by namespace."""
+        ...
+
+
+class Ledger(Protocol):
+    """Holds spending inside limits. Every method may raise BackendUnavailable."""
+
+    async def reserve(self, request_id: str, limits: Sequence[Limit], amount: Money) -> Reservation:
+        """Hold an amount against every limit, all or nothing. Raises BudgetExceeded, naming the limit that decides."""
+        ...
+
+    async def settle(self, reservation: Reservation, cost: Money) -> None:
+        """Replace the held amount by the real cost, exactly once however often it is called."""
+        ...
+
+    async def spent(self, limits: Sequence[Limit]) -> Sequence[tuple[Money, Money]]:
+        """What is settled and what is reserved in each limit's present window."""
+        ...
+
+
+@runtime_checkable
+class Observer(Protocol):
+    """Told by a stage, once a request, what the stage decided; never given request or answer text."""
+
+    def __call__(self, stage: str, facts: Mapping[str, Any]) -> None:
+        """Take note; must not block and must not raise."""
+        ...
+
+
+class Price(Protocol):
+    """What a model charges."""
+
+    def __call__(self, model: str, usage: Usage) -> Money | None:
+        """The cost of a usage, or None for a model without a price."""
+        ...

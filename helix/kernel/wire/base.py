@@ -1,0 +1,214 @@
+"""What a dialect can be asked, and the paths that all dialects share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
+
+from helix.kernel.errors import HelixError, InvalidRequest
+from helix.kernel.sse import Event
+from helix.kernel.types import Usage
+
+Json: TypeAlias = dict[str, Any]
+Path: TypeAlias = tuple[str | int, ...]
+"""Keys and indices from the root of a JSON value to a place in it."""
+Channel: TypeAlias = tuple[str | int, ...]
+"""Which of a stream's interleaved texts a delta belongs to, for example ("content", 0) or ("arguments", 0, 2)."""
+
+
+class Text(NamedTuple):
+    """A text and its place.
+
+    `form` is "json" where the text is itself JSON (tool-call arguments), so that what is put into it must be escaped.
+    `channel` is set in stream events alone: the running text that this piece continues.
+    """
+
+    path: Path
+    value: str
+    role: str = "user"
+    form: Literal["text", "json"] = "text"
+    channel: Channel | None = None
+
+
+class Question(NamedTuple):
+    """The last user text, by which a semantic cache looks for near neighbours; the rest of the request is its scope."""
+
+    path: Path
+    text: str
+
+
+class Assembler(ABC):
+    """Puts a stream's events back together into the whole answer."""
+
+    @abstractmethod
+    def feed(self, event: Event) -> None:
+        """Take one event. Raises UpstreamGarbled where it is not of this dialect."""
+
+    @abstractmethod
+    def answer(self) -> Json | None:
+        """The whole answer; None unless the stream came to its proper end without an error event."""
+
+
+class Dialect(ABC):
+    """One API dialect. Stateless; every method takes and returns plain JSON values and changes none in place."""
+
+    name: ClassVar[str]
+    path: ClassVar[str]
+    operation: ClassVar[str]
+    """OpenTelemetry's gen_ai.operation.name."""
+    streams: ClassVar[bool] = True
+    """Whether `"stream": true` is part of the dialect."""
+    caches: ClassVar[bool] = True
+    """Whether an equal request may be given an earlier answer."""
+
+    # The request
+
+    @abstractmethod
+    def check(self, request: Json) -> None:
+        """Raise InvalidRequest, naming the place, unless the fields that Helix reads have the types they must have."""
+
+    @abstractmethod
+    def texts(self, request: Json) -> list[Text]:
+        """Every text of a request that somebody wrote: all roles, all turns, tool calls and tool results too."""
+
+    @abstractmethod
+    def question(self, request: Json) -> Question | None:
+        """The last turn's user text if the request ends in one and holds nothing (image, tool result) beside it."""
+
+    @abstractmethod
+    def max_output_tokens(self, request: Json) -> int | None:
+        """The caller's cap on output tokens, or None."""
+
+    def asks_usage(self, request: Json) -> bool:
+        """Whether the caller will be sent usage (for a stream: asked for it)."""
+        return True
+
+    def ask_usage(self, request: Json) -> Json:
+        """The same request, asking for usage in the stream."""
+        return request
+
+    # The whole answer
+
+    @abstractmethod
+    def answer_texts(self, answer: Json) -> list[Text]:
+        """Every text of a whole answer: content, reasoning, refusal, tool-call arguments."""
+
+    @abstractmethod
+    def usage(self, answer: Json) -> Usage | None:
+        """What the provider counted, or None."""
+
+    @abstractmethod
+    def finish_reason(self, answer: Json) -> str | None:
+        """Why the answer ended, in the dialect's own word; of several choices, the first that is not "stop"."""
+
+    @abstractmethod
+    def is_complete(self, answer: Json) -> bool:
+        """Whether this is a whole, untruncated, unfiltered answer in words, one that may be given again."""
+
+    # The stream
+
+    @abstractmethod
+    def event_texts(self, payload: Json) -> list[Text]:
+        """The texts in one event: deltas with their channel, whole texts (a final snapshot) with channel None."""
+
+    @abstractmethod
+    def closes(self, payload: Json, open_channels: Mapping[Channel, Any]) -> list[Channel]:
+        """Which of the open channels end with, or before, this event."""
+
+    @abstractmethod
+    def delta(self, template: Json, channel: Channel, text: str) -> Json:
+        """An event like `template` (an earlier event of that channel) that carries only this piece of text."""
+
+    def event_usage(self, payload: Json, so_far: Usage | None) -> Usage | None:
+        """Usage as known after this event, given what was known before it."""
+        return so_far
+
+    def event_finish_reason(self, payload: Json) -> str | None:
+        """Why the answer ended, if this event says so."""
+        return None
+
+    def is_usage_only(self, payload: Json) -> bool:
+        """Whether this event carries usage and nothing else, so that a caller who did not ask must not see it."""
+        return False
+
+    @abstractmethod
+    def is_end(self, event: Event) -> bool:
+        """Whether this is the event that ends a complete stream."""
+
+    @abstractmethod
+    def is_error(self, event: Event) -> bool:
+        """Whether this event says that the stream failed."""
+
+    @abstractmethod
+    def stream(self, answer: Json, *, include_usage: bool = True) -> Iterator[Event]:
+        """A whole answer as the events of a stream, in natural pieces."""
+
+    @abstractmethod
+    def assembler(self) -> Assembler:
+        """A new assembler for one stream."""
+
+    # Errors
+
+    def error_body(self, error: HelixError) -> Json:
+        """The reply's body for an error: OpenAI's form."""
+        return {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}
+
+    def error_events(self, error: HelixError) -> list[Event]:
+        """How a stream that already began says that it failed: one event, and no proper end."""
+        return [Event.of(self.error_body(error))]
+
+
+def replaced(value: Any, edits: Mapping[Path, Any]) -> Any:
+    """A copy of a JSON value with other values at some paths; what is not on a path is shared with the original."""
+    if not edits:
+        return value
+    if () in edits:
+        return edits[()]
+    inner: dict[str | int, dict[Path, Any]] = {}
+    for path, new in edits.items():
+        inner.setdefault(path[0], {})[path[1:]] = new
+    copy = value.copy()
+    for key, deeper in inner.items():
+        copy[key] = replaced(value[key], deeper)
+    return copy
+
+
+def leaves(value: Any, path: Path, role: str) -> list[Text]:
+    """Every string inside a JSON value, for tool inputs that come as objects. Iterative: depth is the caller's to choose."""
+    found: list[Text] = []
+    stack: list[tuple[Any, Path]] = [(value, path)]
+    while stack:
+        item, at = stack.pop()
+        if isinstance(item, str):
+            found.append(Text(at, item, role))
+        elif isinstance(item, dict):
+            stack.extend((child, (*at, key)) for key, child in reversed(item.items()))
+        elif isinstance(item, list):
+            stack.extend((child, (*at, index)) for index, child in reversed(list(enumerate(item))))
+    return found
+
+
+_TYPES: dict[type | tuple[type, ...], str] = {
+    str: "a string",
+    bool: "a boolean",
+    int: "an integer",
+    float: "a number",
+    list: "an array",
+    dict: "an object",
+}
+
+
+def need(request: Json, key: str, *types: type, optional: bool = False, where: str = "") -> Any:
+    """The value of a field, checked. Raises InvalidRequest that names the field and what is allowed there."""
+    value = request.get(key)
+    place = f"{where}.{key}" if where else key
+    if value is None:
+        if optional:
+            return None
+        raise InvalidRequest(f"'{place}' is required", place)
+    # bool is an int to Python, not to JSON
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        allowed = " or ".join(_TYPES[t] for t in types)
+        raise InvalidRequest(f"'{place}' must be {allowed}", place)
+    return value
