@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
@@ -79,6 +80,10 @@ class Dialect(ABC):
     @abstractmethod
     def max_output_tokens(self, request: Json) -> int | None:
         """The caller's cap on output tokens, or None."""
+
+    def choices(self, request: Json) -> int:
+        """How many answers the caller asks for at once; the cap on output tokens holds for each."""
+        return 1
 
     def asks_usage(self, request: Json) -> bool:
         """Whether the caller will be sent usage (for a stream: asked for it)."""
@@ -189,6 +194,33 @@ def leaves(value: Any, path: Path, role: str) -> list[Text]:
     return found
 
 
+def objects(value: Any) -> list[tuple[int, Json]]:
+    """The objects in what should be a list of objects, each with its index; what is something else is passed over."""
+    if not isinstance(value, list):
+        return []
+    return [(index, item) for index, item in enumerate(value) if isinstance(item, dict)]
+
+
+def fields(value: Any, key: str) -> Json:
+    """The object under a key of what should be an object; an empty one where there is none."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def count(value: Any) -> int:
+    """A number of tokens as a provider reports it; 0 where it reports none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+# A word with the space behind it. Long runs without space (Chinese, base64) are cut, so that no piece is giant.
+_PIECE = re.compile(r"\S{1,24}\s{0,8}|\s{1,8}")
+
+
+def pieces(text: str) -> list[str]:
+    """A text in the natural pieces of a stream; joined they are the text."""
+    return _PIECE.findall(text)
+
+
 _TYPES: dict[type | tuple[type, ...], str] = {
     str: "a string",
     bool: "a boolean",
@@ -212,3 +244,23 @@ def need(request: Json, key: str, *types: type, optional: bool = False, where: s
         allowed = " or ".join(_TYPES[t] for t in types)
         raise InvalidRequest(f"'{place}' must be {allowed}", place)
     return value
+
+
+def at_least(request: Json, key: str, least: int, where: str = "") -> int | None:
+    """The value of an optional integer field, checked. Raises InvalidRequest."""
+    value = need(request, key, int, optional=True, where=where)
+    if value is not None and value < least:
+        place = f"{where}.{key}" if where else key
+        raise InvalidRequest(f"'{place}' must be at least {least}", place)
+    return value  # type: ignore[no-any-return]
+
+
+def need_objects(request: Json, key: str, *, optional: bool = False, where: str = "") -> list[tuple[str, Json]]:
+    """The objects of a list field, checked, each with the name of its place. Raises InvalidRequest."""
+    found: list[tuple[str, Json]] = []
+    place = f"{where}.{key}" if where else key
+    for index, item in enumerate(need(request, key, list, optional=optional, where=where) or ()):
+        if not isinstance(item, dict):
+            raise InvalidRequest(f"'{place}[{index}]' must be an object", f"{place}[{index}]")
+        found.append((f"{place}[{index}]", item))
+    return found

@@ -1,0 +1,352 @@
+"""Chat completions: POST /v1/chat/completions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from helix.kernel.wire.base import (
+    Assembler,
+    Channel,
+    Json,
+    Path,
+    Question,
+    Text,
+    at_least,
+    fields,
+    need,
+    need_objects,
+    objects,
+    pieces,
+)
+from helix.kernel.wire.choices import ChoicesAssembler, ChoicesDialect, merge
+
+# The text fields of a message, in the order in which a stream brings them. DeepSeek and vLLM say reasoning_content,
+# OpenRouter and Groq say reasoning; a field's name is also its channel's.
+_FIELDS = ("reasoning_content", "reasoning", "content", "refusal")
+_THOUGHTS = ("reasoning_content", "reasoning")
+# What grows by being appended to when pieces of a message are put together.
+_JOINED = frozenset((*_FIELDS, "arguments", "input", "transcript", "data"))
+
+
+class Chat(ChoicesDialect):
+    """OpenAI's chat completions.
+
+    Texts are the messages' contents, reasoning, refusals and tool calls, and a `prediction`. Definitions (tools,
+    response formats) and identifiers (`user`, `name`, `metadata`) are not texts; images, audio and files pass untouched.
+    """
+
+    name = "chat"
+    path = "/v1/chat/completions"
+    operation = "chat"
+    object = "chat.completion"
+    chunk_object = "chat.completion.chunk"
+
+    # The request
+
+    def check(self, request: Json) -> None:
+        """Raise InvalidRequest, naming the place, unless the fields that Helix reads are of the right types."""
+        self.check_common(request)
+        at_least(request, "max_completion_tokens", 1)
+        for place, message in need_objects(request, "messages"):
+            need(message, "role", str, where=place)
+            _check_content(message, place)
+            for field in (*_THOUGHTS, "refusal"):
+                need(message, field, str, optional=True, where=place)
+            for where, call in need_objects(message, "tool_calls", optional=True, where=place):
+                for kind, field in (("function", "arguments"), ("custom", "input")):
+                    of_kind = need(call, kind, dict, optional=True, where=where)
+                    if of_kind is not None:
+                        need(of_kind, field, str, optional=True, where=f"{where}.{kind}")
+            call = need(message, "function_call", dict, optional=True, where=place)
+            if call is not None:
+                need(call, "arguments", str, optional=True, where=f"{place}.function_call")
+        need_objects(request, "tools", optional=True)
+        need_objects(request, "functions", optional=True)
+        prediction = need(request, "prediction", dict, optional=True)
+        if prediction is not None:
+            _check_content(prediction, "prediction")
+
+    def texts(self, request: Json) -> list[Text]:
+        """Every message's texts in order, tool calls and tool results too, and a predicted output."""
+        found: list[Text] = []
+        for index, message in enumerate(request["messages"]):
+            found += _message_texts(message, ("messages", index), message["role"])
+        prediction = request.get("prediction")
+        if prediction is not None:
+            found += _content_texts(prediction.get("content"), ("prediction", "content"), "assistant")
+        return found
+
+    def question(self, request: Json) -> Question | None:
+        """The last message's text if it is the user's and that is all it holds."""
+        messages = request["messages"]
+        if not messages or messages[-1]["role"] != "user":
+            return None
+        path: Path = ("messages", len(messages) - 1, "content")
+        content = messages[-1].get("content")
+        if isinstance(content, list) and len(content) == 1 and content[0].get("type") == "text":
+            path, content = (*path, 0, "text"), content[0].get("text")
+        return Question(path, content) if isinstance(content, str) and content.strip() else None
+
+    def max_output_tokens(self, request: Json) -> int | None:
+        """`max_completion_tokens`, or the older `max_tokens`."""
+        return request.get("max_completion_tokens") or request.get("max_tokens")
+
+    def choices(self, request: Json) -> int:
+        """`n`."""
+        return request.get("n") or 1
+
+    # The whole answer
+
+    def answer_texts(self, answer: Json) -> list[Text]:
+        """Every choice's reasoning, content, refusal, tool calls and transcript."""
+        found: list[Text] = []
+        for index, choice in objects(answer.get("choices")):
+            found += _message_texts(fields(choice, "message"), ("choices", index, "message"), "assistant")
+        return found
+
+    def is_complete(self, answer: Json) -> bool:
+        """Whether every choice stopped by itself and holds words alone."""
+        choices = objects(answer.get("choices"))
+        return bool(choices) and all(_is_words(choice) for _, choice in choices)
+
+    # The stream
+
+    def event_texts(self, payload: Json) -> list[Text]:
+        """The deltas of a chunk."""
+        found: list[Text] = []
+        if not isinstance(payload, dict):
+            return found
+        for at, choice in objects(payload.get("choices")):
+            delta = choice.get("delta")
+            if not isinstance(delta, dict):
+                continue
+            index = choice.get("index", 0)
+            path: Path = ("choices", at, "delta")
+            for field in _FIELDS:
+                value = delta.get(field)
+                if value and isinstance(value, str):
+                    found.append(Text((*path, field), value, "assistant", "text", (field, index)))
+            if len(delta) > 1:
+                found += _delta_calls(delta, path, index)
+        return found
+
+    def closes(self, payload: Json, open_channels: Mapping[Channel, Any]) -> list[Channel]:
+        """The channels of choices that finish; and reasoning where content begins, both where tool calls begin.
+
+        A chunk may carry a choice's last text and its finish reason together: a channel that has a text in this very
+        event ends *with* it, any other before it.
+        """
+        closed = super().closes(payload, open_channels)
+        if len(closed) == len(open_channels):
+            return closed
+        for _, choice in objects(payload.get("choices") if isinstance(payload, dict) else None):
+            delta, index = fields(choice, "delta"), choice.get("index", 0)
+            ended: tuple[str, ...] = ()
+            if delta.get("tool_calls") or delta.get("function_call"):
+                ended = _FIELDS
+            elif delta.get("content") or delta.get("refusal"):
+                ended = _THOUGHTS
+            for field in ended:
+                if not delta.get(field) and (field, index) in open_channels and (field, index) not in closed:
+                    closed.append((field, index))
+        return closed
+
+    def delta(self, template: Json, channel: Channel, text: str) -> Json:
+        """A chunk that carries one more piece of one channel."""
+        kind, index = channel[0], channel[1]
+        inner: Json
+        if kind == "arguments":
+            inner = {"tool_calls": [{"index": channel[2], "function": {"arguments": text}}]}
+        elif kind == "input":
+            inner = {"tool_calls": [{"index": channel[2], "custom": {"input": text}}]}
+        elif kind == "function_call":
+            inner = {"function_call": {"arguments": text}}
+        elif kind == "transcript":
+            inner = {"audio": {"transcript": text}}
+        else:
+            inner = {str(kind): text}
+        event = {key: value for key, value in template.items() if key not in ("usage", "obfuscation")}
+        event["choices"] = [{"index": index, "delta": inner, "finish_reason": None}]
+        return event
+
+    def choice_stream(self, choice: Json) -> Iterator[Json]:
+        """First the role and what is null, then text in pieces, tool calls, what else the message has, the end."""
+        message = fields(choice, "message")
+        first: Json = {key: value for key, value in message.items() if value is None}
+        first["role"] = message.get("role", "assistant")
+        first |= {key: "" for key in _FIELDS if isinstance(message.get(key), str)}
+        yield {"delta": first, "finish_reason": None}
+        rest = {key: value for key, value in message.items() if value is not None and key != "role"}
+        logprobs = choice.get("logprobs")
+        for field in _FIELDS:
+            if not isinstance(rest.get(field), str):
+                continue
+            text = rest.pop(field)
+            for piece, entries in _pieces_with(text, fields(choice, "logprobs").get(field)):
+                part: Json = {"delta": {field: piece}, "finish_reason": None}
+                if entries:
+                    part["logprobs"] = {field: entries}
+                yield part
+        for index, call in objects(rest.pop("tool_calls", None)):
+            for kind, field in (("function", "arguments"), ("custom", "input")):
+                inner = fields(call, kind)
+                if isinstance(inner.get(field), str):
+                    begun = {**call, "index": index, kind: {**inner, field: ""}}
+                    yield {"delta": {"tool_calls": [begun]}, "finish_reason": None}
+                    for piece in pieces(inner[field]):
+                        grown = {"index": index, kind: {field: piece}}
+                        yield {"delta": {"tool_calls": [grown]}, "finish_reason": None}
+                    break
+            else:
+                yield {"delta": {"tool_calls": [{**call, "index": index}]}, "finish_reason": None}
+        call = rest.pop("function_call", None)
+        if isinstance(call, dict):
+            yield {"delta": {"function_call": {**call, "arguments": ""}}, "finish_reason": None}
+            for piece in pieces(str(call.get("arguments", ""))):
+                yield {"delta": {"function_call": {"arguments": piece}}, "finish_reason": None}
+        if rest:
+            yield {"delta": rest, "finish_reason": None}
+        last = {key: value for key, value in choice.items() if key not in ("index", "message", "logprobs")}
+        if "logprobs" in choice:
+            shown = ("content", "refusal")
+            last["logprobs"] = (
+                {key: value for key, value in logprobs.items() if key not in shown or not value}
+                if isinstance(logprobs, dict)
+                else logprobs
+            )
+        yield {"delta": {}, **last}
+
+    def assembler(self) -> Assembler:
+        """A new assembler."""
+        return ChatAssembler(self.object)
+
+
+class ChatAssembler(ChoicesAssembler):
+    """Puts chunks together into messages."""
+
+    def new_choice(self, index: int) -> Json:
+        """A choice with an empty message of the assistant."""
+        return {"index": index, "message": {"role": "assistant"}, "finish_reason": None}
+
+    def add(self, choice: Json, part: Json) -> None:
+        """Add a delta to the message; logprobs grow, the finish reason and what else there is are set."""
+        delta = fields(part, "delta")
+        message = choice["message"]
+        if "tool_calls" in delta:
+            for _, call in objects(delta["tool_calls"]):
+                _add_call(message, call)
+            delta = {key: value for key, value in delta.items() if key != "tool_calls"}
+        merge(message, delta, joined=_JOINED)
+        merge(choice, {key: value for key, value in part.items() if key not in ("index", "delta")})
+
+    def finished(self, choice: Json) -> Json:
+        """The choice with its tool calls in order, without their index."""
+        message = choice["message"]
+        calls = message.get("tool_calls")
+        if isinstance(calls, dict):
+            ordered = [calls[index] for index in sorted(calls)]
+            return {**choice, "message": {"content": None, **message, "tool_calls": ordered}}
+        return {**choice, "message": {"content": None, **message}}
+
+
+def _add_call(message: Json, part: Json) -> None:
+    calls = message.setdefault("tool_calls", {})
+    index = part.get("index")
+    if not isinstance(index, int):
+        # Gemini's OpenAI form has no index: a new id is a new call, anything else belongs to the last one.
+        known = next((i for i, call in calls.items() if part.get("id") and call.get("id") == part["id"]), None)
+        index = known if known is not None else len(calls) if part.get("id") else max(len(calls) - 1, 0)
+    call = calls.setdefault(index, {})
+    merge(call, {key: value for key, value in part.items() if key != "index"}, joined=_JOINED)
+
+
+def _check_content(message: Json, place: str) -> None:
+    if isinstance(need(message, "content", str, list, optional=True, where=place), list):
+        for where, part in need_objects(message, "content", where=place):
+            need(part, "type", str, optional=True, where=where)
+            need(part, "text", str, optional=True, where=where)
+            need(part, "refusal", str, optional=True, where=where)
+
+
+def _content_texts(content: Any, path: Path, role: str) -> list[Text]:
+    if isinstance(content, str):
+        return [Text(path, content, role)] if content else []
+    return [
+        Text((*path, index, field), part[field], role)
+        for index, part in objects(content)
+        for field in ("text", "refusal")
+        if part.get(field) and isinstance(part[field], str)
+    ]
+
+
+def _message_texts(message: Json, path: Path, role: str) -> list[Text]:
+    found: list[Text] = []
+    for field in _FIELDS:
+        value = message.get(field)
+        if value:
+            found += _content_texts(value, (*path, field), role)
+    if len(message) > 2:
+        for index, call in objects(message.get("tool_calls")):
+            at = (*path, "tool_calls", index)
+            arguments = fields(call, "function").get("arguments")
+            if arguments and isinstance(arguments, str):
+                found.append(Text((*at, "function", "arguments"), arguments, role, "json"))
+            given = fields(call, "custom").get("input")
+            if given and isinstance(given, str):
+                found.append(Text((*at, "custom", "input"), given, role))
+        arguments = fields(message, "function_call").get("arguments")
+        if arguments and isinstance(arguments, str):
+            found.append(Text((*path, "function_call", "arguments"), arguments, role, "json"))
+        transcript = fields(message, "audio").get("transcript")
+        if transcript and isinstance(transcript, str):
+            found.append(Text((*path, "audio", "transcript"), transcript, role))
+    return found
+
+
+def _delta_calls(delta: Json, path: Path, choice: Any) -> list[Text]:
+    found: list[Text] = []
+    for position, call in objects(delta.get("tool_calls")):
+        index = call.get("index", position)
+        at = (*path, "tool_calls", position)
+        arguments = fields(call, "function").get("arguments")
+        if arguments and isinstance(arguments, str):
+            channel: Channel = ("arguments", choice, index)
+            found.append(Text((*at, "function", "arguments"), arguments, "assistant", "json", channel))
+        given = fields(call, "custom").get("input")
+        if given and isinstance(given, str):
+            found.append(Text((*at, "custom", "input"), given, "assistant", "text", ("input", choice, index)))
+    arguments = fields(delta, "function_call").get("arguments")
+    if arguments and isinstance(arguments, str):
+        channel = ("function_call", choice)
+        found.append(Text((*path, "function_call", "arguments"), arguments, "assistant", "json", channel))
+    transcript = fields(delta, "audio").get("transcript")
+    if transcript and isinstance(transcript, str):
+        found.append(Text((*path, "audio", "transcript"), transcript, "assistant", "text", ("transcript", choice)))
+    return found
+
+
+def _is_words(choice: Json) -> bool:
+    message = fields(choice, "message")
+    content = message.get("content")
+    return (
+        choice.get("finish_reason") == "stop"
+        and isinstance(content, str)
+        and content != ""
+        and not any(message.get(key) for key in ("tool_calls", "function_call", "refusal", "audio"))
+    )
+
+
+def _pieces_with(text: str, logprobs: Any) -> list[tuple[str, list[Any]]]:
+    """A text in pieces, each with the logprobs of its tokens; the tokens are the pieces where they make up the text."""
+    entries = logprobs if isinstance(logprobs, list) else []
+    tokens = [entry.get("token") for _, entry in objects(entries)]
+    if entries and all(isinstance(token, str) for token in tokens) and "".join(tokens) == text:
+        return [(token, [entry]) for token, entry in zip(tokens, entries, strict=True)]
+    found: list[tuple[str, list[Any]]] = [(piece, []) for piece in pieces(text)]
+    if entries:
+        found = [(found[0][0], entries), *found[1:]] if found else [("", entries)]
+    return found
+
+
+CHAT = Chat()

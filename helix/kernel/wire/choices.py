@@ -1,0 +1,206 @@
+"""What chat completions and completions share: answers of several choices, usage on request, `[DONE]` at the end."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from helix.kernel.errors import UpstreamGarbled
+from helix.kernel.sse import DONE, Event
+from helix.kernel.types import Usage
+from helix.kernel.wire.base import (
+    Assembler,
+    Channel,
+    Dialect,
+    Json,
+    at_least,
+    count,
+    fields,
+    need,
+    objects,
+)
+
+_EVERY_CHUNK = ("id", "object", "created", "model", "service_tier", "system_fingerprint")
+
+
+class ChoicesDialect(Dialect):
+    """An OpenAI dialect whose answers are lists of choices."""
+
+    object: ClassVar[str]
+    """The `object` field of a whole answer."""
+    chunk_object: ClassVar[str]
+    """The `object` field of a stream's chunk."""
+
+    def check_common(self, request: Json) -> None:
+        """Check what both dialects have. Raises InvalidRequest."""
+        need(request, "model", str)
+        need(request, "stream", bool, optional=True)
+        options = need(request, "stream_options", dict, optional=True)
+        if options is not None:
+            need(options, "include_usage", bool, optional=True, where="stream_options")
+        for key in ("max_tokens", "n"):
+            at_least(request, key, 1)
+        for key in ("temperature", "top_p"):
+            need(request, key, float, int, optional=True)
+
+    def asks_usage(self, request: Json) -> bool:
+        """Whether usage will come: in a whole answer always, in a stream where `stream_options` asks for it."""
+        return request.get("stream") is not True or fields(request, "stream_options").get("include_usage") is True
+
+    def ask_usage(self, request: Json) -> Json:
+        """The same request with `stream_options.include_usage`."""
+        return {**request, "stream_options": {**fields(request, "stream_options"), "include_usage": True}}
+
+    def usage(self, answer: Json) -> Usage | None:
+        """What the provider counted: `usage` with its details of cached and reasoning tokens."""
+        usage = fields(answer, "usage")
+        if not usage:
+            return None
+        details = fields(usage, "prompt_tokens_details")
+        return Usage(
+            input_tokens=count(usage.get("prompt_tokens")),
+            output_tokens=count(usage.get("completion_tokens")),
+            cached_input_tokens=count(details.get("cached_tokens")),
+            # LiteLLM's name for what Anthropic calls cache creation; OpenAI itself does not charge for writing.
+            cache_write_tokens=count(details.get("cache_creation_tokens") or usage.get("cache_creation_input_tokens")),
+            reasoning_tokens=count(fields(usage, "completion_tokens_details").get("reasoning_tokens")),
+        )
+
+    def finish_reason(self, answer: Json) -> str | None:
+        """The first choice's reason that is not "stop", else "stop"."""
+        reasons = [choice.get("finish_reason") for _, choice in objects(answer.get("choices"))]
+        known = [reason for reason in reasons if isinstance(reason, str)]
+        return next((reason for reason in known if reason != "stop"), known[0] if known else None)
+
+    def closes(self, payload: Json, open_channels: Mapping[Channel, Any]) -> list[Channel]:
+        """The channels of the choices that finish with this chunk.
+
+        A chunk may carry a choice's last text and its finish reason together: a channel that has a text in this very
+        event ends *with* it, any other before it.
+        """
+        if not open_channels or not isinstance(payload, dict):
+            return []
+        finished = {
+            choice.get("index", 0) for _, choice in objects(payload.get("choices")) if choice.get("finish_reason")
+        }
+        return [channel for channel in open_channels if channel[1] in finished] if finished else []
+
+    def event_usage(self, payload: Json, so_far: Usage | None) -> Usage | None:
+        """The usage of this chunk, which counts the whole stream so far, else what was known."""
+        return (self.usage(payload) if isinstance(payload, dict) else None) or so_far
+
+    def event_finish_reason(self, payload: Json) -> str | None:
+        """The reason with which a choice finishes in this chunk."""
+        return self.finish_reason(payload) if isinstance(payload, dict) else None
+
+    def is_usage_only(self, payload: Json) -> bool:
+        """Whether this is the last chunk that `include_usage` asks for: no choices, only usage."""
+        return isinstance(payload, dict) and payload.get("choices") == [] and isinstance(payload.get("usage"), dict)
+
+    def is_end(self, event: Event) -> bool:
+        """Whether this is `[DONE]`."""
+        return event.data == b"[DONE]"
+
+    def is_error(self, event: Event) -> bool:
+        """Whether this is an `error` object in the place of a chunk."""
+        payload = event.json()
+        return event.name == "error" or (isinstance(payload, dict) and bool(payload.get("error")))
+
+    def stream(self, answer: Json, *, include_usage: bool = True) -> Iterator[Event]:
+        """A whole answer as chunks, choice by choice; fields that Helix does not know ride on the first chunk."""
+        choices = [choice for _, choice in objects(answer.get("choices"))]
+        head = {key: answer[key] for key in _EVERY_CHUNK if key in answer} | {"object": self.chunk_object}
+        extra = {key: value for key, value in answer.items() if key not in head and key not in ("choices", "usage")}
+        for choice in choices:
+            index = choice.get("index", 0)
+            for part in self.choice_stream(choice):
+                yield Event.of({**head, **extra, "choices": [{"index": index, **part}]})
+                extra = {}
+        if include_usage and isinstance(answer.get("usage"), dict):
+            yield Event.of({**head, "choices": [], "usage": answer["usage"]})
+        yield DONE
+
+    @abstractmethod
+    def choice_stream(self, choice: Json) -> Iterator[Json]:
+        """What of one choice stands in each of its chunks, without its index."""
+
+
+class ChoicesAssembler(Assembler):
+    """Collects chunks into choices; a subclass says how a chunk's choice adds to one."""
+
+    def __init__(self, object: str) -> None:
+        self._answer: Json = {}
+        self._object = object
+        self._choices: dict[Any, Json] = {}
+        self._ended = False
+        self._failed = False
+
+    def feed(self, event: Event) -> None:
+        """Take one chunk. Raises UpstreamGarbled where it is not one."""
+        if event.data is None:
+            return
+        if event.data == b"[DONE]":
+            self._ended = True
+            return
+        chunk = event.json()
+        if not isinstance(chunk, dict):
+            raise UpstreamGarbled("the provider sent a chunk that is not an object")
+        if event.name == "error" or chunk.get("error"):
+            self._failed = True
+            return
+        for key, value in chunk.items():
+            if key not in ("choices", "object", "obfuscation") and (value is not None or key not in self._answer):
+                if key in ("id", "created", "model") and self._answer.get(key):
+                    continue
+                self._answer[key] = value
+        for _, part in objects(chunk.get("choices")):
+            index = part.get("index", 0)
+            if not isinstance(index, int):
+                raise UpstreamGarbled("the provider sent a choice whose index is not an integer")
+            choice = self._choices.get(index)
+            if choice is None:
+                choice = self._choices[index] = self.new_choice(index)
+            self.add(choice, part)
+
+    def answer(self) -> Json | None:
+        """The whole answer; None unless `[DONE]` came, no error did, and every choice has its finish reason."""
+        if self._failed or not self._ended or not self._choices:
+            return None
+        choices = [self._choices[index] for index in sorted(self._choices)]
+        if any(not choice.get("finish_reason") for choice in choices):
+            return None
+        answer = {**self._answer, "object": self._object, "choices": [self.finished(choice) for choice in choices]}
+        if answer.get("usage", ...) is None:
+            del answer["usage"]
+        return answer
+
+    @abstractmethod
+    def new_choice(self, index: int) -> Json:
+        """An empty choice."""
+
+    @abstractmethod
+    def add(self, choice: Json, part: Json) -> None:
+        """Add a chunk's part of a choice to it."""
+
+    def finished(self, choice: Json) -> Json:
+        """The choice as it stands in a whole answer."""
+        return choice
+
+
+def merge(whole: Json, part: Json, *, joined: frozenset[str] = frozenset()) -> None:
+    """Add an object's piece to it: texts named in `joined` grow, lists grow, anything else is set; null takes nothing away."""
+    for key, value in part.items():
+        known = whole.get(key)
+        if value is None:
+            whole.setdefault(key, None)
+        elif (key in joined and isinstance(value, str) and isinstance(known, str)) or (
+            isinstance(value, list) and isinstance(known, list)
+        ):
+            whole[key] = known + value
+        elif isinstance(value, dict) and isinstance(known, dict):
+            copy = dict(known)
+            merge(copy, value, joined=joined)
+            whole[key] = copy
+        else:
+            whole[key] = value

@@ -1,0 +1,151 @@
+"""Completions, the older text interface: POST /v1/completions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from helix.kernel.errors import InvalidRequest
+from helix.kernel.wire.base import Assembler, Channel, Json, Path, Question, Text, at_least, need, objects, pieces
+from helix.kernel.wire.choices import ChoicesAssembler, ChoicesDialect, merge
+
+
+class Completions(ChoicesDialect):
+    """OpenAI's completions. Texts are the prompts and the suffix; a prompt of token ids holds no text."""
+
+    name = "completions"
+    path = "/v1/completions"
+    operation = "text_completion"
+    object = "text_completion"
+    chunk_object = "text_completion"
+
+    # The request
+
+    def check(self, request: Json) -> None:
+        """Raise InvalidRequest, naming the place, unless the fields that Helix reads are of the right types."""
+        self.check_common(request)
+        at_least(request, "best_of", 1)
+        need(request, "suffix", str, optional=True)
+        check_input(request, "prompt", optional=True)
+
+    def texts(self, request: Json) -> list[Text]:
+        """The prompts and the suffix."""
+        found = input_texts(request.get("prompt"), ("prompt",))
+        if request.get("suffix"):
+            found.append(Text(("suffix",), request["suffix"]))
+        return found
+
+    def question(self, request: Json) -> Question | None:
+        """The prompt, if it is one text."""
+        path, prompt = input_question(request.get("prompt"), ("prompt",))
+        return Question(path, prompt) if prompt.strip() else None
+
+    def max_output_tokens(self, request: Json) -> int | None:
+        """`max_tokens`."""
+        return request.get("max_tokens")
+
+    def choices(self, request: Json) -> int:
+        """`best_of` or `n`, for each prompt."""
+        prompt = request.get("prompt")
+        several = isinstance(prompt, list) and bool(prompt) and not isinstance(prompt[0], int)
+        return max(request.get("n") or 1, request.get("best_of") or 1) * (len(prompt) if several else 1)
+
+    # The whole answer
+
+    def answer_texts(self, answer: Json) -> list[Text]:
+        """Every choice's text."""
+        return [
+            Text(("choices", index, "text"), choice["text"], "assistant")
+            for index, choice in objects(answer.get("choices"))
+            if choice.get("text") and isinstance(choice["text"], str)
+        ]
+
+    def is_complete(self, answer: Json) -> bool:
+        """Whether every choice stopped by itself and has a text."""
+        choices = objects(answer.get("choices"))
+        return bool(choices) and all(
+            choice.get("finish_reason") == "stop" and isinstance(choice.get("text"), str) and choice["text"] != ""
+            for _, choice in choices
+        )
+
+    # The stream
+
+    def event_texts(self, payload: Json) -> list[Text]:
+        """The pieces of a chunk."""
+        if not isinstance(payload, dict):
+            return []
+        return [
+            Text(("choices", at, "text"), choice["text"], "assistant", "text", ("text", index_of(choice)))
+            for at, choice in objects(payload.get("choices"))
+            if choice.get("text") and isinstance(choice["text"], str)
+        ]
+
+    def delta(self, template: Json, channel: Channel, text: str) -> Json:
+        """A chunk that carries one more piece of one choice's text."""
+        event = {key: value for key, value in template.items() if key not in ("usage", "obfuscation")}
+        event["choices"] = [{"index": channel[1], "text": text, "logprobs": None, "finish_reason": None}]
+        return event
+
+    def choice_stream(self, choice: Json) -> Iterator[Json]:
+        """The text in pieces, logprobs with the first of them, the finish reason and what else there is with the end."""
+        text = choice.get("text")
+        logprobs = choice.get("logprobs")
+        for piece in pieces(text if isinstance(text, str) else ""):
+            yield {"text": piece, "logprobs": logprobs, "finish_reason": None}
+            logprobs = None
+        last = {key: value for key, value in choice.items() if key not in ("index", "text", "logprobs")}
+        yield {"text": "", "logprobs": logprobs, **last}
+
+    def assembler(self) -> Assembler:
+        """A new assembler."""
+        return CompletionsAssembler(self.object)
+
+
+class CompletionsAssembler(ChoicesAssembler):
+    """Puts chunks together into texts."""
+
+    def new_choice(self, index: int) -> Json:
+        """A choice with an empty text."""
+        return {"index": index, "text": "", "logprobs": None, "finish_reason": None}
+
+    def add(self, choice: Json, part: Json) -> None:
+        """Add a piece; logprobs grow by their lists."""
+        merge(choice, {key: value for key, value in part.items() if key != "index"}, joined=frozenset(("text",)))
+
+
+def index_of(choice: Json) -> int:
+    """A choice's index; 0 where the provider gives none."""
+    index = choice.get("index")
+    return index if isinstance(index, int) else 0
+
+
+def check_input(request: Json, key: str, *, optional: bool = False) -> None:
+    """Check a field that may be a text, texts, token ids or lists of token ids. Raises InvalidRequest."""
+    value = need(request, key, str, list, optional=optional)
+    if not isinstance(value, list) or not value:
+        return
+    # Millions of ids are possible, so the types are collected rather than looked at one by one.
+    kinds = set(map(type, value))
+    if kinds == {list}:
+        kinds = {int} if all(set(map(type, ids)) <= {int} for ids in value) else {type(None)}
+    if kinds not in ({str}, {int}):
+        raise InvalidRequest(f"'{key}' must be a string, strings, token ids or lists of token ids", key)
+
+
+def input_texts(value: Any, path: Path) -> list[Text]:
+    """The texts of such a field."""
+    if isinstance(value, str):
+        return [Text(path, value)] if value else []
+    if isinstance(value, list) and value and isinstance(value[0], str):
+        return [Text((*path, index), text) for index, text in enumerate(value) if text]
+    return []
+
+
+def input_question(value: Any, path: Path) -> tuple[Path, str]:
+    """The one text of such a field and its place; empty where it holds several, or none."""
+    if isinstance(value, list) and len(value) == 1:
+        path, value = (*path, 0), value[0]
+    return path, value if isinstance(value, str) else ""
+
+
+COMPLETIONS = Completions()
