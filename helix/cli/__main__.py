@@ -1,0 +1,5 @@
+"""`python -m helix.cli` is the `helix` command."""
+
+from helix.cli import main
+
+main()

@@ -1,0 +1,203 @@
+"""`helix keys`, `helix budgets`, `helix cache`: the administration API of a running gateway, from the shell."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from helix.kernel.errors import ConfigError, HelixError
+
+__all__ = ["budgets", "cache", "keys"]
+
+keys = typer.Typer(help="Make, list and revoke virtual keys.", no_args_is_help=True)
+budgets = typer.Typer(help="See what is spent, held and left of each budget.", no_args_is_help=True)
+cache = typer.Typer(help="See and flush the cache.", no_args_is_help=True)
+
+UrlOption = Annotated[str, typer.Option("--url", envvar="HELIX_URL", help="The gateway.", show_default=True)]
+DataOption = Annotated[
+    Path,
+    typer.Option(
+        "--data", envvar="HELIX_DATA_DIR", help="Data folder, for the master key if HELIX_MASTER_KEY is not set."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+URL = "http://127.0.0.1:8000"
+DATA = Path(".helix")
+
+
+@keys.command("create")
+def create_key(
+    name: Annotated[str, typer.Argument(help="What to call it.")],
+    model: Annotated[list[str] | None, typer.Option(help="A model it may use; repeat for more. None: all.")] = None,
+    rpm: Annotated[int | None, typer.Option(min=1, help="Requests a minute.")] = None,
+    parallel: Annotated[int | None, typer.Option(min=1, help="Requests at once.")] = None,
+    budget: Annotated[
+        list[str] | None, typer.Option(help="USD/window, for example 5/day, 100/month, 1000/total; repeat for more.")
+    ] = None,
+    team: Annotated[str, typer.Option(help="Whose team it belongs to.")] = "",
+    user: Annotated[str, typer.Option(help="Whose it is.")] = "",
+    tag: Annotated[list[str] | None, typer.Option(help="A tag; repeat for more.")] = None,
+    url: UrlOption = URL,
+    data: DataOption = DATA,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a key. It is shown once: only a keyed hash of it is stored."""
+    body: dict[str, Any] = {"name": name, "models": model or [], "budgets": [_budget(text) for text in budget or []]}
+    body |= {
+        key: value
+        for key, value in (("rpm", rpm), ("parallel", parallel), ("team", team), ("user", user), ("tags", tag))
+        if value
+    }
+    made = _call("POST", url, "/helix/keys", data, body)
+    if as_json:
+        print(json.dumps(made))
+        return
+    console = Console()
+    console.print(f"Key [bold]{made['id']}[/] ({name}) made. It is shown this once:\n", highlight=False)
+    print(made["key"])
+
+
+@keys.command("list")
+def list_keys(url: UrlOption = URL, data: DataOption = DATA, as_json: JsonOption = False) -> None:
+    """List the keys; never the secrets."""
+    _show(
+        _every(url, "/helix/keys", data),
+        ("id", "name", "models", "rpm", "parallel", "budgets", "team", "revoked"),
+        as_json,
+    )
+
+
+@keys.command("revoke")
+def revoke_key(
+    id: Annotated[str, typer.Argument(help="The key's id, from `helix keys list`.")],
+    url: UrlOption = URL,
+    data: DataOption = DATA,
+) -> None:
+    """Revoke a key; it stops working within seconds, for good."""
+    _call("DELETE", url, f"/helix/keys/{urllib.parse.quote(id, safe='')}", data)
+    print(f"Key {id} is revoked.")
+
+
+@budgets.command("list")
+def list_budgets(url: UrlOption = URL, data: DataOption = DATA, as_json: JsonOption = False) -> None:
+    """List the budgets with what is spent, held for requests in flight, and left."""
+    _show(_every(url, "/helix/budgets", data), None, as_json)
+
+
+@cache.command("stats")
+def cache_stats(url: UrlOption = URL, data: DataOption = DATA) -> None:
+    """Say what the cache holds."""
+    print(json.dumps(_call("GET", url, "/helix/cache", data), indent=2))
+
+
+@cache.command("flush")
+def cache_flush(
+    namespace: Annotated[str | None, typer.Option(help="Only this namespace.")] = None,
+    entry: Annotated[str | None, typer.Option(help="Only this entry, the id in x-helix-cache-entry.")] = None,
+    all: Annotated[bool, typer.Option("--all", help="Everything.")] = False,
+    url: UrlOption = URL,
+    data: DataOption = DATA,
+) -> None:
+    """Remove answers from the cache."""
+    if sum((namespace is not None, entry is not None, all)) != 1:
+        raise typer.BadParameter("say what to remove: one of --namespace, --entry or --all")
+    query = {"namespace": namespace, "entry": entry, "all": "true" if all else None}
+    chosen = urllib.parse.urlencode({key: value for key, value in query.items() if value is not None})
+    print(json.dumps(_call("DELETE", url, f"/helix/cache?{chosen}", data)))
+
+
+def _budget(text: str) -> dict[str, Any]:
+    amount, _, window = text.partition("/")
+    try:
+        limit = float(amount)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r}: write USD/window, for example 5/day") from None
+    if window not in ("day", "month", "total"):
+        raise typer.BadParameter(f"{text!r}: the window must be day, month or total")
+    return {"limit_usd": limit, "window": window}
+
+
+def _credential(data: Path) -> str:
+    key = os.environ.get("HELIX_MASTER_KEY")
+    if key:
+        return key
+    file = data / "master.key"
+    try:
+        return file.read_text().strip()
+    except OSError:
+        raise ConfigError(
+            f"no master key: set HELIX_MASTER_KEY, or name the gateway's data folder with --data; {file} cannot be read"
+        ) from None
+
+
+def _call(method: str, url: str, path: str, data: Path, body: Any = None) -> Any:
+    if not url.startswith(("http://", "https://")):
+        raise ConfigError(f"--url must begin with http:// or https://, found {url!r}")
+    request = urllib.request.Request(
+        url.rstrip("/") + path,
+        method=method,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"authorization": f"Bearer {_credential(data)}", "content-type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            return json.loads(reply.read() or b"null")
+    except urllib.error.HTTPError as error:
+        raise HelixError(_message(error)) from None
+    except (urllib.error.URLError, OSError) as error:
+        reason = getattr(error, "reason", error)
+        raise HelixError(
+            f"no gateway answers at {url} ({reason}); start one with `helix up` or name it with --url"
+        ) from None
+
+
+def _message(error: urllib.error.HTTPError) -> str:
+    try:
+        return str(json.loads(error.read())["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"the gateway answered with status {error.code}"
+
+
+def _every(url: str, path: str, data: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    cursor = None
+    while True:
+        query = f"?{urllib.parse.urlencode({'cursor': cursor})}" if cursor else ""
+        page = _call("GET", url, path + query, data)
+        rows.extend(page["data"])
+        cursor = page.get("next_cursor")
+        if not cursor:
+            return rows
+
+
+def _show(rows: list[dict[str, Any]], columns: tuple[str, ...] | None, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    if not rows:
+        print("None yet.")
+        return
+    columns = columns or tuple(rows[0])
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*(_cell(row.get(column)) for column in columns))
+    Console().print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None or value == []:
+        return ""
+    if isinstance(value, list):
+        return ", ".join(_cell(item) for item in value)
+    if isinstance(value, dict):
+        return " ".join(f"{key}={_cell(item)}" for key, item in value.items())
+    return str(value)

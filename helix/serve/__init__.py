@@ -1,0 +1,1 @@
+"""Helix on Ray Serve: the gateway, the embedder, the detector and the embedded servers as deployments."""
