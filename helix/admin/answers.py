@@ -1,0 +1,272 @@
+"""What the administration API answers. These models make the replies, and the OpenAPI document shows them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AwareDatetime, ConfigDict, Field, JsonValue
+
+from helix.admin.endpoint import Answer
+
+Window: TypeAlias = Literal["day", "month", "total"]
+Usd: TypeAlias = Annotated[float, Field(description="USD.")]
+
+
+class Error(Answer):
+    """What went wrong."""
+
+    message: str = Field(description="One sentence that names the place and what is allowed.")
+    type: str
+    param: str | None = Field(description="The place in the request, if it has one.")
+    code: str
+
+
+class ErrorAnswer(Answer):
+    """OpenAI's form of an error."""
+
+    error: Error
+
+
+class Budget(Answer):
+    """A hard limit and where it stands in its present window."""
+
+    scope: str = Field(description="Whose spending it limits: `key:<id>`, or the name of a limit for everybody.")
+    name: str
+    window: Window
+    limit_usd: Usd
+    used_usd: Usd = Field(description="Settled, in USD.")
+    reserved_usd: Usd = Field(description="Held for requests in flight, in USD.")
+    remaining_usd: Usd = Field(description="Neither used nor reserved, in USD.")
+    resets_at: AwareDatetime | None = Field(description="When the window ends; null for `total`.")
+
+
+class BudgetPage(Answer):
+    """Budgets: those for everybody first, then the keys' own."""
+
+    data: list[Budget]
+    next_cursor: str | None
+
+
+class KeyBudget(Answer):
+    """A key's limit."""
+
+    limit_usd: Usd
+    window: Window
+
+
+class Key(Answer):
+    """A virtual key; the secret itself is kept by nobody."""
+
+    id: str
+    name: str
+    models: list[str] = Field(description="Model names it may use; empty: all.")
+    rpm: int | None
+    parallel: int | None
+    budgets: list[KeyBudget]
+    user: str
+    team: str
+    organization: str
+    tags: list[str]
+    metadata: dict[str, JsonValue]
+    is_admin: bool
+    created_at: AwareDatetime | None
+    revoked: bool
+
+
+class NewKey(Key):
+    """A key just made."""
+
+    key: str = Field(description="The secret, `sk-hx-…`. Shown this once.")
+
+
+class KeyPage(Answer):
+    """Keys, newest first."""
+
+    data: list[Key]
+    next_cursor: str | None
+
+
+class Revoked(Answer):
+    """A key that no longer opens anything."""
+
+    id: str
+    revoked: Literal[True] = True
+
+
+class SpendRow(Answer):
+    """Spending of one key, model, team or day; of these fields the one that was grouped by is set."""
+
+    key: str | None = Field(None, description="Id of the key; set when grouped by it.")
+    key_name: str | None = Field(None, description="Name of the key; set when grouped by it.")
+    model: str | None = Field(None, description="Set when grouped by it.")
+    team: str | None = Field(None, description="Set when grouped by it.")
+    day: str | None = Field(None, description="UTC date, YYYY-MM-DD; set when grouped by it.")
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: Usd
+    saved_usd: Usd
+
+
+class Spend(Answer):
+    """Spending, largest first; by day, earliest first."""
+
+    data: list[SpendRow]
+
+
+class CacheNamespace(Answer):
+    """What one namespace holds."""
+
+    namespace: str
+    entries: int
+    bytes: int | None = None
+
+
+class Cache(Answer):
+    """What the cache holds."""
+
+    entries: int
+    bytes: int | None = None
+    namespaces: list[CacheNamespace]
+
+
+class Flushed(Answer):
+    """What was removed."""
+
+    removed: int = Field(description="How many entries.")
+
+
+class RequestRow(Answer):
+    """One request as it was recorded: names, counts, amounts and durations, never text."""
+
+    request_id: str
+    started_at: AwareDatetime
+    operation: str = Field(description="OpenTelemetry's gen_ai.operation.name.")
+    model: str = Field(description="The model name that was asked for.")
+    response_model: str = Field(description="The one that answered.")
+    provider: str
+    stream: bool
+    status: int
+    error_code: str
+    key_id: str
+    key_name: str
+    user: str
+    team: str
+    organization: str
+    tags: list[str]
+    cache: str
+    cache_similarity: float | None
+    entities: dict[str, int] = Field(description="Personal data taken out: kind → how many.")
+    restored: int = Field(description="Values put back into the answer.")
+    input_tokens: int
+    output_tokens: int
+    cost_usd: Usd
+    saved_usd: Usd
+    duration_ms: float
+    overhead_ms: float = Field(description="Helix's own part of the duration.")
+    first_token_ms: float | None = Field(description="Time to a stream's first event.")
+    attempts: int
+    fallbacks: int
+
+
+class RequestPage(Answer):
+    """Requests, latest first."""
+
+    data: list[RequestRow]
+    next_cursor: str | None
+
+
+class Percentiles(Answer):
+    """Of a duration, in milliseconds; null where nothing was measured."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+class Slice(Answer):
+    """One step of the time that is looked at."""
+
+    at: AwareDatetime = Field(description="Its start.")
+    requests: int
+    errors: int
+    hits: int = Field(description="Answered from cache, exact and semantic.")
+    cost_usd: Usd
+    saved_usd: Usd
+
+
+class ModelRow(Answer):
+    """One model's part."""
+
+    model: str
+    requests: int
+    cost_usd: Usd
+    saved_usd: Usd
+
+
+class Overview(Answer):
+    """The state of the gateway at a glance."""
+
+    since: AwareDatetime
+    until: AwareDatetime
+    step_seconds: int = Field(description="Length of one slice.")
+    requests: int
+    errors: int = Field(description="Replies with a status of 400 or more.")
+    streams: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: Usd
+    saved_usd: Usd
+    cache: dict[str, int] = Field(description="What the cache did → how many requests.")
+    hit_rate: float | None = Field(
+        description="Hits ÷ (hits + misses), 0 to 1; null where the cache was asked nothing."
+    )
+    latency_ms: Percentiles = Field(description="Whole requests.")
+    overhead_ms: Percentiles = Field(description="Helix's own part.")
+    redactions: dict[str, int] = Field(description="Kind of personal data → how many were taken out.")
+    restored: int
+    slices: list[Slice]
+    models: list[ModelRow] = Field(description="The most used, at most ten.")
+
+
+class Found(Answer):
+    """Personal data that was found, without the data itself."""
+
+    start: int = Field(description="First character, counted from 0 in Unicode code points.")
+    end: int = Field(description="One past the last character.")
+    kind: str
+    score: float = Field(description="How sure, 0 to 1.")
+    recognizer: str = Field(description="Why: the recognizer that found it.")
+    action: str = Field(description="What was done with it: placeholder, mask, block or keep.")
+
+
+class Redacted(Answer):
+    """A text without its personal data."""
+
+    text: str
+    spans: list[Found]
+    blocked: bool = Field(description="Whether a request with this text would be refused.")
+
+
+class Alive(Answer):
+    """The process answers."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Readiness(Answer):
+    """Whether requests can be served, and what stands in the way."""
+
+    status: Literal["ready", "not_ready"]
+    not_ready: list[str] = Field(description="Names of the parts that are not ready.")
+    checks: dict[str, str] = Field(description='Part → "ready", or one sentence that says what is wrong.')
+
+
+class Document(Answer):
+    """This document."""
+
+    model_config = ConfigDict(extra="allow")
+
+    openapi: str
+    info: dict[str, Any]
+    paths: dict[str, Any]

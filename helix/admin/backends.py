@@ -1,0 +1,97 @@
+"""What the administration API needs of the parts behind it; `gateway` passes the real ones, in process or remote."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, TypeAlias
+
+from helix.kernel.types import Limit, Money, Principal, Span
+
+__all__ = ["Check", "Keys", "Redaction", "Redactor", "RequestLog", "Spending", "StoredKey"]
+
+Check: TypeAlias = Callable[[], Awaitable[object]]
+"""Asks a part whether it is ready: raises where it is not; a HelixError's message is shown, of others only the type."""
+
+
+class StoredKey(Protocol):
+    """A virtual key as it is stored."""
+
+    @property
+    def principal(self) -> Principal:
+        """Who calls with it."""
+        ...
+
+    @property
+    def created_at(self) -> float:
+        """Unix time in seconds."""
+        ...
+
+    @property
+    def revoked(self) -> bool:
+        """Whether it opens nothing any more."""
+        ...
+
+
+class Keys(Protocol):
+    """Virtual keys. Every method may raise BackendUnavailable."""
+
+    async def create(self, principal: Principal) -> tuple[StoredKey, str]:
+        """Store a new key; `key_id` of what is given is ignored. Returns what is stored, and the secret."""
+        ...
+
+    async def list(self) -> Sequence[StoredKey]:
+        """All keys."""
+        ...
+
+    async def revoke(self, key_id: str) -> bool:
+        """Make a key open nothing any more; False where there is no such key."""
+        ...
+
+
+class Spending(Protocol):
+    """The part of a kernel Ledger that is needed here."""
+
+    async def spent(self, limits: Sequence[Limit]) -> Sequence[tuple[Money, Money]]:
+        """What is settled and what is reserved in each limit's present window. Raises BackendUnavailable."""
+        ...
+
+
+class RequestLog(Protocol):
+    """The record of requests. Every method may raise BackendUnavailable."""
+
+    async def requests(
+        self,
+        *,
+        limit: int,
+        cursor: str | None,
+        model: str | None,
+        status: int | None,
+        cache: str | None,
+        key: str | None,
+        since: datetime | None,
+    ) -> tuple[Sequence[Mapping[str, Any]], str | None]:
+        """Requests, latest first, and the next page's cursor. Raises InvalidRequest for a cursor it did not give."""
+        ...
+
+    async def spend(self, *, group_by: str, since: datetime) -> Sequence[Mapping[str, Any]]:
+        """Spending since then by key, model, team or day."""
+        ...
+
+    async def overview(self, *, since: datetime) -> Mapping[str, Any]:
+        """Totals, percentiles and slices since then; see `answers.Overview`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """A text without its personal data; `actions` says for each span what was done with it."""
+
+    text: str
+    spans: tuple[Span, ...]
+    actions: tuple[str, ...]
+
+
+Redactor: TypeAlias = Callable[[str], Awaitable[Redaction]]
+"""Takes personal data out of a text as the redact stage would. Raises BackendUnavailable."""

@@ -1,0 +1,131 @@
+"""What callers send to the administration API. These models validate it, and the OpenAPI document shows them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BeforeValidator, Field, JsonValue, model_validator
+
+from helix.admin.endpoint import Given
+
+Window: TypeAlias = Literal["day", "month", "total"]
+GroupBy: TypeAlias = Literal["key", "model", "team", "day"]
+CacheStatus: TypeAlias = Literal["exact", "semantic", "miss", "bypass", "refresh"]
+
+MAX_PAGE = 500
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_AGO = re.compile(r"(\d{1,9})([smhdw])")
+_SINCE = "must be a span back from now such as 15m, 24h or 7d, or an ISO 8601 time with its zone"
+
+
+def _since(value: object) -> datetime:
+    """A point in time. Raises ValueError that says what is allowed."""
+    now = datetime.now(UTC)
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(_SINCE)
+    ago = _AGO.fullmatch(value)
+    try:
+        if ago is not None:
+            return now - timedelta(seconds=int(ago[1]) * _UNIT_SECONDS[ago[2]])
+        # In a query string an unescaped "+" of the zone reads as a space.
+        moment = datetime.fromisoformat(value.replace(" ", "+") if "T" in value else value)
+    except (ValueError, OverflowError):
+        raise ValueError(_SINCE) from None
+    if moment.tzinfo is None:
+        raise ValueError(_SINCE)
+    return moment.astimezone(UTC)
+
+
+Since: TypeAlias = Annotated[
+    datetime,
+    BeforeValidator(_since, json_schema_input_type=str),
+    Field(description=f"Start of the time that is looked at; {_SINCE}.", examples=["24h", "2026-11-01T00:00:00Z"]),
+]
+Cursor: TypeAlias = Annotated[
+    str | None, Field(max_length=500, description="`next_cursor` of the page before; leave out for the first page.")
+]
+Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class BudgetGiven(Given):
+    """A hard limit on spending."""
+
+    limit_usd: float = Field(ge=0, le=9_000_000, allow_inf_nan=False, description="The most that may be spent, in USD.")
+    window: Window = Field(description="Calendar window in UTC, or `total` for ever.")
+
+
+class KeyGiven(Given):
+    """A new virtual key."""
+
+    name: Name = Field(description="What people call it.")
+    models: tuple[Name, ...] = Field((), max_length=1000, description="Model names it may use; none means all.")
+    rpm: int | None = Field(None, ge=1, le=10_000_000, description="Requests a minute; unset: no limit.")
+    parallel: int | None = Field(None, ge=1, le=100_000, description="Requests at the same time; unset: no limit.")
+    budgets: tuple[BudgetGiven, ...] = Field((), max_length=3, description="At most one a window.")
+    user: str = Field("", max_length=200, description="Whose key it is.")
+    team: str = Field("", max_length=200, description="That person's team.")
+    organization: str = Field("", max_length=200, description="That team's organization.")
+    tags: tuple[Name, ...] = Field((), max_length=100, description="Labels that its requests are recorded with.")
+    metadata: dict[str, JsonValue] = Field(default_factory=dict, description="Anything that is to be kept with it.")
+    is_admin: bool = Field(False, description="Whether it opens this administration API.")
+
+    @model_validator(mode="after")
+    def _one_budget_a_window(self) -> KeyGiven:
+        windows = [budget.window for budget in self.budgets]
+        if len(set(windows)) != len(windows):
+            raise ValueError("the field 'budgets' must name each window at most once")
+        return self
+
+
+class RedactGiven(Given):
+    """A text to look for personal data in."""
+
+    text: str = Field(max_length=200_000, description="The text; it is neither kept nor logged.")
+
+
+class PageQuery(Given):
+    """Which part of a list."""
+
+    limit: int = Field(50, ge=1, le=MAX_PAGE, description="How many entries at the most.")
+    cursor: Cursor = None
+
+
+class RequestsQuery(PageQuery):
+    """Which requests."""
+
+    model: str | None = Field(None, max_length=200, description="Model name that was asked for.")
+    status: int | None = Field(None, ge=100, le=599, description="HTTP status of the reply.")
+    cache: CacheStatus | None = Field(None, description="What the cache did.")
+    key: str | None = Field(None, max_length=100, description="Id of the key.")
+    since: Since | None = None
+
+
+class SpendQuery(Given):
+    """Which spending."""
+
+    group_by: GroupBy = Field("model", description="What one row stands for.")
+    since: Since = Field(default="30d", validate_default=True)
+
+
+class OverviewQuery(Given):
+    """Which time the overview looks at."""
+
+    since: Since = Field(default="1h", validate_default=True)
+
+
+class FlushQuery(Given):
+    """Which cached answers to remove: exactly one of these."""
+
+    namespace: str | None = Field(None, max_length=200, description="All of one namespace.")
+    entry: str | None = Field(None, min_length=1, max_length=200, description="One entry, by its id.")
+    all: bool | None = Field(None, description="`true` removes everything.")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> FlushQuery:
+        if sum((self.namespace is not None, self.entry is not None, self.all is True)) != 1:
+            raise ValueError("say what to remove by exactly one of the query parameters namespace, entry or all=true")
+        return self

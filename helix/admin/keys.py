@@ -1,0 +1,128 @@
+"""/helix/keys and /helix/budgets: who may call, and what they may spend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from helix.admin import answers
+from helix.admin import given as sent
+from helix.admin.backends import Keys, Spending, StoredKey
+from helix.admin.endpoint import Call, Endpoint
+from helix.admin.paging import Order, page
+from helix.kernel.errors import NotFound
+from helix.kernel.types import Limit, Money, Principal
+
+__all__ = ["budget_endpoints", "key_endpoints"]
+
+
+def key_endpoints(keys: Keys) -> list[Endpoint]:
+    """Make, list and revoke virtual keys."""
+
+    async def create_key(call: Call) -> answers.NewKey:
+        """Make a virtual key; the secret is shown this once."""
+        given: sent.KeyGiven = call.body
+        principal = Principal(
+            key_id="",
+            name=given.name,
+            user=given.user,
+            team=given.team,
+            organization=given.organization,
+            models=given.models,
+            tags=given.tags,
+            rpm=given.rpm,
+            parallel=given.parallel,
+            budgets=tuple(Limit("", b.window, Money.from_usd(b.limit_usd)) for b in given.budgets),
+            metadata=given.metadata,
+            is_admin=given.is_admin,
+        )
+        stored, secret = await keys.create(principal)
+        return answers.NewKey(**_described(stored), key=secret)
+
+    async def list_keys(call: Call) -> answers.KeyPage:
+        """List keys, newest first; never the secrets."""
+        query: sent.PageQuery = call.query
+        chosen, cursor = page(await keys.list(), _newest_first, limit=query.limit, cursor=query.cursor)
+        return answers.KeyPage(data=[answers.Key(**_described(stored)) for stored in chosen], next_cursor=cursor)
+
+    async def revoke_key(call: Call) -> answers.Revoked:
+        """Revoke a key, for good."""
+        if not await keys.revoke(call.path["id"]):
+            raise NotFound("there is no key with this id; GET /helix/keys lists them", "id")
+        return answers.Revoked(id=call.path["id"])
+
+    return [
+        Endpoint("POST", "/helix/keys", create_key, answers.NewKey, body=sent.KeyGiven, status=201),
+        Endpoint("GET", "/helix/keys", list_keys, answers.KeyPage, query=sent.PageQuery),
+        Endpoint("DELETE", "/helix/keys/{id}", revoke_key, answers.Revoked, errors=(404,)),
+    ]
+
+
+def budget_endpoints(spending: Spending, keys: Keys | None, limits: Sequence[Limit]) -> list[Endpoint]:
+    """Where every limit stands: `limits` are those for everybody, the rest are the keys' own."""
+    shared = {(limit.scope, limit.window): index for index, limit in enumerate(limits)}
+
+    def order(named: tuple[Limit, str]) -> Order:
+        limit, _ = named
+        return (shared.get((limit.scope, limit.window), len(shared)), limit.scope, limit.window)
+
+    async def list_budgets(call: Call) -> answers.BudgetPage:
+        """List budgets with what is used, reserved for requests in flight, and left."""
+        query: sent.PageQuery = call.query
+        named = [(limit, limit.name) for limit in limits]
+        if keys is not None:
+            live = [stored.principal for stored in await keys.list() if not stored.revoked]
+            named += [(limit, limit.name or who.name) for who in live for limit in who.budgets]
+        chosen, cursor = page(named, order, limit=query.limit, cursor=query.cursor)
+        sums = await spending.spent([limit for limit, _ in chosen]) if chosen else []
+        now = datetime.now(UTC)
+        data = [
+            answers.Budget(
+                scope=limit.scope,
+                name=name,
+                window=limit.window,
+                limit_usd=limit.limit.usd,
+                used_usd=used.usd,
+                reserved_usd=reserved.usd,
+                remaining_usd=max(0, limit.limit.nano_usd - used.nano_usd - reserved.nano_usd) / 1e9,
+                resets_at=_end_of_window(limit.window, now),
+            )
+            for (limit, name), (used, reserved) in zip(chosen, sums, strict=True)
+        ]
+        return answers.BudgetPage(data=data, next_cursor=cursor)
+
+    return [Endpoint("GET", "/helix/budgets", list_budgets, answers.BudgetPage, query=sent.PageQuery)]
+
+
+def _newest_first(stored: StoredKey) -> Order:
+    return (-stored.created_at, stored.principal.key_id)
+
+
+def _described(stored: StoredKey) -> dict[str, Any]:
+    who = stored.principal
+    return {
+        "id": who.key_id,
+        "name": who.name,
+        "models": list(who.models),
+        "rpm": who.rpm,
+        "parallel": who.parallel,
+        "budgets": [answers.KeyBudget(limit_usd=b.limit.usd, window=b.window) for b in who.budgets],
+        "user": who.user,
+        "team": who.team,
+        "organization": who.organization,
+        "tags": list(who.tags),
+        "metadata": dict(who.metadata),
+        "is_admin": who.is_admin,
+        "created_at": datetime.fromtimestamp(stored.created_at, UTC),
+        "revoked": stored.revoked,
+    }
+
+
+def _end_of_window(window: str, now: datetime) -> datetime | None:
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    if window == "day":
+        return midnight + timedelta(days=1)
+    if window == "month":
+        return (midnight.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return None
