@@ -7,6 +7,7 @@
     │   ├── BodyTimeout             408    body_timeout
     │   ├── ClientDisconnected      499    client_disconnected
     │   ├── ContentBlocked          400    content_blocked
+    │   ├── MethodNotAllowed        405    method_not_allowed
     │   └── NotFound                404    not_found
     │       └── ModelNotFound       404    model_not_found
     ├── Unauthenticated             401  authentication_error   invalid_api_key
@@ -19,6 +20,7 @@
     │   ├── UpstreamUnreachable     502    upstream_unreachable
     │   ├── UpstreamTimeout         504    upstream_timeout
     │   ├── UpstreamGarbled         502    upstream_invalid_response
+    │   ├── NoDeployment            503    no_deployment_available
     │   └── UpstreamStatus          its own status and body
     └── ConfigError                 (no HTTP; exit code 2)
 
@@ -89,6 +91,13 @@ class ContentBlocked(InvalidRequest):
     """The request holds something that policy does not let through."""
 
     code = "content_blocked"
+
+
+class MethodNotAllowed(InvalidRequest):
+    """There is such a thing here, but not for this HTTP method; `allow` is among the headers."""
+
+    status = 405
+    code = "method_not_allowed"
 
 
 class NotFound(InvalidRequest):
@@ -177,6 +186,13 @@ class UpstreamGarbled(UpstreamError):
     code = "upstream_invalid_response"
 
 
+class NoDeployment(UpstreamError):
+    """Every deployment of the model is left alone for a while after failures; `retry-after` is among the headers."""
+
+    status = 503
+    code = "no_deployment_available"
+
+
 class UpstreamStatus(UpstreamError):
     """The provider answered with an error status; its own body goes to the caller.
 
@@ -186,7 +202,12 @@ class UpstreamStatus(UpstreamError):
     code = "upstream_status"
 
     def __init__(
-        self, message: str, status: int = 502, body: bytes = b"", content_type: str = "application/json", headers: Headers = ()
+        self,
+        message: str,
+        status: int = 502,
+        body: bytes = b"",
+        content_type: str = "application/json",
+        headers: Headers = (),
     ) -> None:
         super().__init__(message, None, headers)
         self.args = (message, status, body, content_type, headers)

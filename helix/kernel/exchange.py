@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 import secrets
 import time
 from hashlib import blake2b
 from typing import Any
 
-import orjson
-
+from helix.kernel import exact
 from helix.kernel.errors import BodyTimeout, BodyTooLarge, ClientDisconnected, InvalidRequest, MalformedBody
 from helix.kernel.sse import Decoder, Event, encode
 from helix.kernel.types import Message, Principal, Receive, Scope
@@ -22,9 +19,6 @@ __all__ = ["EventReader", "Exchange", "Record", "attach", "by_credential", "cred
 KEY = "helix.exchange"
 MAX_BODY_BYTES = 32 * 1024 * 1024
 BODY_TIMEOUT_SECONDS = 60.0
-
-# orjson reads an integer of more than 64 bits as a float, which would change it when the body is written again.
-_LONG_NUMBER = re.compile(rb"\d{19}")
 
 
 class Record:
@@ -51,7 +45,6 @@ class Exchange:
 
     __slots__ = (
         "_body",
-        "_exact",
         "_given",
         "_memo",
         "_outer_receive",
@@ -85,7 +78,6 @@ class Exchange:
         self._outer_receive = receive
         self._body: bytes | None = None
         self._payload: dict[str, Any] | None = None
-        self._exact = False
         self._given = False
         self._memo: tuple[Any, Any, bytes] = (None, None, b"")
 
@@ -107,13 +99,15 @@ class Exchange:
     @property
     def stream(self) -> bool:
         """Whether the caller asked for a stream."""
-        return self._payload is not None and self._payload.get("stream") is True
+        if self._payload is None or self._payload.get("stream") is not True:
+            return False
+        return self.dialect is None or self.dialect.streams
 
     @property
     def body(self) -> bytes:
         """The request's body as it goes on; the very bytes that came in unless a stage replaced the payload."""
         if self._body is None:
-            self._body = self._encode(self.payload)
+            self._body = exact.dumps(self.payload)
             self._repair_length(len(self._body))
         return self._body
 
@@ -125,7 +119,10 @@ class Exchange:
         if self._payload is not None:
             return
         body = await self._read_bytes()
-        payload = self._parse(body)
+        try:
+            payload = exact.loads(body)
+        except ValueError as error:
+            raise MalformedBody(f"the body is {error}") from None
         if not isinstance(payload, dict):
             raise MalformedBody("the body must be a JSON object")
         if self.dialect is not None:
@@ -133,12 +130,15 @@ class Exchange:
         self._body, self._payload = body, payload
 
     def replace(self, payload: dict[str, Any]) -> None:
-        """Put another payload in the place of the caller's; it is encoded when it is next needed, with its new length."""
+        """Put another payload in the place of the caller's; it is encoded, once, when the body is next needed."""
         self._payload = payload
         self._body = None
 
     def ask_usage(self) -> bool:
-        """Make a stream carry usage. True if the caller did not ask for it, and nobody asked before: then take it out."""
+        """Make a stream carry usage.
+
+        True if the caller did not ask for it, and no stage before: then the stage takes it out of the reply.
+        """
         if self.dialect is None or not self.stream or self.usage_hidden or self.dialect.asks_usage(self.payload):
             return False
         self.replace(self.dialect.ask_usage(self.payload))
@@ -168,15 +168,19 @@ class Exchange:
         """A whole reply's JSON value, parsed once for all stages; None where it is not JSON."""
         if self._memo[0] is not body:
             try:
-                value = self._parse(body)
-            except MalformedBody:
+                value = exact.loads(body)
+            except ValueError:
                 value = None
             self._memo = (body, value, b"")
         return self._memo[1]
 
+    def encode(self, payload: dict[str, Any]) -> bytes:
+        """The bytes of a payload that only the provider is sent; the exchange keeps its own."""
+        return exact.dumps(payload)
+
     def encode_answer(self, answer: dict[str, Any]) -> bytes:
         """The bytes of a changed whole reply, remembered like `answer`."""
-        body = self._encode(answer)
+        body = exact.dumps(answer)
         self._memo = (body, answer, b"")
         return body
 
@@ -186,7 +190,8 @@ class Exchange:
         length = 0
         for name, value in self.scope["headers"]:
             if name == b"content-length":
-                length = int(value) if value.isdigit() else 0
+                # More digits than any length has would be more than Python cares to read as a number.
+                length = int(value[:20]) if value.isdigit() else 0
             elif name == b"content-encoding" and value.lower() not in (b"", b"identity"):
                 raise InvalidRequest("the request body must not have a content-encoding", "content-encoding")
         if length > self.max_body_bytes:
@@ -223,21 +228,6 @@ class Exchange:
     def _too_large(self) -> BodyTooLarge:
         return BodyTooLarge(f"the request body is over the cap of {self.max_body_bytes} bytes")
 
-    def _parse(self, body: bytes) -> Any:
-        try:
-            if _LONG_NUMBER.search(body) is None:
-                return orjson.loads(body)
-            self._exact = True
-            return json.loads(body)
-        except (ValueError, RecursionError) as error:
-            at = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
-            raise MalformedBody(f"the body is not valid JSON{at}") from None
-
-    def _encode(self, value: Any) -> bytes:
-        if self._exact:
-            return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-        return orjson.dumps(value)
-
     def _repair_length(self, length: int) -> None:
         kept = [item for item in self.scope["headers"] if item[0] not in (b"content-length", b"transfer-encoding")]
         kept.append((b"content-length", b"%d" % length))
@@ -247,28 +237,34 @@ class Exchange:
 class EventReader:
     """Reads the events of a reply's body messages for one tap.
 
-    A message that a stage further in has parsed already is not parsed again; one that a foreign middleware made anew is.
+    A message that a stage further in has parsed already is not parsed again; one that a foreign middleware made is.
     """
 
-    __slots__ = ("_decoder", "_exchange", "_pending")
+    __slots__ = ("_decoder", "_exchange", "_pending", "is_whole")
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._decoder: Decoder | None = None
         self._pending = b""
+        self.is_whole = True
+        """Whether the last message's bytes were those of its events, without half an event at either end."""
 
     def events(self, message: Message) -> list[Event]:
         """The events that this body message completes. Raises UpstreamGarbled."""
         known, events, pending = self._exchange._memo
         if known is message:
+            self.is_whole = not self._pending and not pending
             self._decoder, self._pending = None, pending
             return events  # type: ignore[no-any-return]
         if self._decoder is None:
             self._decoder = Decoder(self._pending)
+        begun = self._decoder.pending
         found = self._decoder.feed(message.get("body", b""))
         if not message.get("more_body", False):
             found += self._decoder.flush()
-        self._exchange._memo = (message, found, self._decoder.pending)
+        self._pending = self._decoder.pending
+        self.is_whole = not begun and not self._pending
+        self._exchange._memo = (message, found, self._pending)
         return found
 
 
@@ -322,4 +318,3 @@ def by_credential(exchange: Exchange) -> str:
         return exchange.principal.key_id
     credential = credential_of(exchange.scope)
     return f"c_{blake2b(credential.encode(), digest_size=12).hexdigest()}" if credential else "anonymous"
-

@@ -36,9 +36,7 @@ class Resource(Generic[T]):
     Closed, it may be opened anew: an app may be started twice in one process.
     """
 
-    def __init__(
-        self, make: Callable[[], Awaitable[T]], close: Callable[[T], Awaitable[None]] | None = None
-    ) -> None:
+    def __init__(self, make: Callable[[], Awaitable[T]], close: Callable[[T], Awaitable[None]] | None = None) -> None:
         self._make = make
         self._close = close
         self._lock = asyncio.Lock()
@@ -79,9 +77,7 @@ class Resource(Generic[T]):
             await self._close(value)  # type: ignore[arg-type]
 
 
-def lifespan(
-    send: Send, *, opening: tuple[Opening, ...] = (), closing: tuple[Closing, ...] = ()
-) -> Send:
+def lifespan(send: Send, *, opening: tuple[Opening, ...] = (), closing: tuple[Closing, ...] = ()) -> Send:
     """A send for a lifespan scope: opens when the inner app has started, closes before its shutdown is forwarded.
 
     What fails to open at start-up is left for first use: a stage decides by its own rule what an outage means.

@@ -1,8 +1,9 @@
 """An incremental codec for server-sent events over bytes. No I/O.
 
-Follows the event stream grammar of the HTML standard (https://html.spec.whatwg.org/multipage/server-sent-events.html):
-lines end in LF, CR or CRLF; an empty line ends an event; `data` lines join with LF; a line that starts with a colon is a
-comment. An event keeps the bytes it was read from, so passing one on changes nothing.
+Follows the event stream grammar of the HTML standard
+(https://html.spec.whatwg.org/multipage/server-sent-events.html): lines end in LF, CR or CRLF; an empty line ends an
+event; `data` lines join with LF; a line that starts with a colon is a comment. An event keeps the bytes it was read
+from, so passing one on changes nothing.
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-import orjson
-
+from helix.kernel import exact
 from helix.kernel.errors import UpstreamGarbled
 
 __all__ = ["DONE", "Decoder", "Event", "encode"]
@@ -50,14 +50,14 @@ class Event:
     @classmethod
     def of(cls, payload: Any, name: str | None = None) -> Event:
         """An event whose data is a JSON value."""
-        return cls(orjson.dumps(payload), name, json=payload)
+        return cls(exact.dumps(payload), name, json=payload)
 
     def json(self) -> Any:
         """The data as JSON, parsed once; None where there is none or it is `[DONE]`. Raises UpstreamGarbled."""
         if self._json is None and self.data and self.data != b"[DONE]":
             try:
-                self._json = orjson.loads(self.data)
-            except orjson.JSONDecodeError:
+                self._json = exact.loads(self.data)
+            except ValueError:
                 raise UpstreamGarbled("the provider sent an event that is not JSON") from None
         return self._json
 
@@ -91,7 +91,7 @@ def _encode(data: bytes | None, name: str | None, id: str | None, retry: int | N
     if retry is not None:
         lines.append(b"retry: %d" % retry)
     if data is not None:
-        # A lone CR ends a line as well, so it cannot stand inside data; JSON escapes it, and so nothing of ours holds one.
+        # A lone CR ends a line as well, so it cannot stand inside data. JSON escapes it; nothing of ours holds one.
         lines.extend(b"data: " + line for line in data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"))
     return b"\n".join(lines) + b"\n\n"
 
@@ -173,4 +173,4 @@ class Decoder:
         The standard drops an unfinished event; a gateway passes it on, for providers that forget the last empty line.
         """
         rest, self.pending, self._searched = self.pending, b"", 0
-        return [_parse(rest)] if rest.strip() else []
+        return [_parse(rest)] if rest.strip() and not _BOM.startswith(rest) else []

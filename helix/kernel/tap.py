@@ -14,14 +14,15 @@ HeaderList = list[tuple[bytes, bytes]]
 
 
 class Tap:
-    """A send for the inner app. Subclasses override `on_start`, `on_answer` and `on_events`; what they leave alone passes.
+    """A send for the inner app. Subclasses override `on_start`, `on_answer` and `on_events`; the rest passes.
 
-    A whole JSON answer is held until it is complete, then `on_answer` sees it parsed, before `on_start` sees the headers,
-    so that headers can tell of the body. Of a stream, `on_start` comes first and `on_events` sees each message's events.
-    A reply with a content-encoding, or of another media type, passes untouched after `on_start`.
+    A whole JSON answer is held until it is complete, then `on_answer` sees it parsed, before `on_start` sees the
+    headers, so that headers can tell of the body. Of a stream, `on_start` comes first and `on_events` sees each
+    message's events. Events that a subclass puts in get sequence numbers where the dialect has them. A reply with a
+    content-encoding, or of another media type, passes untouched after `on_start`.
     """
 
-    __slots__ = ("_form", "_parts", "_reader", "_start", "complete", "exchange", "send", "status")
+    __slots__ = ("_form", "_number", "_parts", "_reader", "_start", "complete", "exchange", "send", "status")
 
     def __init__(self, exchange: Exchange, send: Send) -> None:
         self.exchange = exchange
@@ -31,6 +32,7 @@ class Tap:
         self.complete = False
         """Whether the last message of the reply has been passed on."""
         self._form = ""
+        self._number = -1
         self._parts: list[bytes] = []
         self._start: Message | None = None
         self._reader = exchange.reader()
@@ -80,7 +82,10 @@ class Tap:
         events = self._reader.events(message)
         last = not message.get("more_body", False)
         changed = await self.on_events(events, last=last)
-        if changed is not events:
+        if self.exchange.dialect is not None:
+            changed, self._number = self.exchange.dialect.numbered(changed, self._number)
+        # Half an event must wait for its other half: what comes between them might not be passed on as it is.
+        if changed is not events or not self._reader.is_whole:
             if not changed and not last:
                 return
             message = self.exchange.message(changed, more_body=not last)

@@ -143,6 +143,8 @@ class Entry:
     """Unix time in seconds."""
     headers: tuple[tuple[str, str], ...] = ()
     namespace: str = ""
+    usage: Usage | None = None
+    """What the provider counted for it, so that a hit can say what it saved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,11 @@ class Embedder(Protocol):
     dim: int
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Vector]:
-        """Return one unit vector of `dim` floats a text. Raises BackendUnavailable."""
+        """Return one unit vector of `dim` floats a text. Raises BackendUnavailable.
+
+        A text longer than the model's window gets an empty vector: cut off, it would be the same as any other text
+        that begins like it.
+        """
         ...
 
 
@@ -182,7 +188,14 @@ class CacheStore(Protocol):
         ...
 
     async def put(
-        self, key: str, entry: Entry, *, ttl_seconds: float, scope: str = "", text: str = "", vector: Vector | None = None
+        self,
+        key: str,
+        entry: Entry,
+        *,
+        ttl_seconds: float,
+        scope: str = "",
+        text: str = "",
+        vector: Vector | None = None,
     ) -> None:
         """Store an entry; with a vector, make it findable by nearness to `text` inside `scope`."""
         ...

@@ -145,6 +145,13 @@ class Dialect(ABC):
     def is_error(self, event: Event) -> bool:
         """Whether this event says that the stream failed."""
 
+    def numbered(self, events: list[Event], last: int) -> tuple[list[Event], int]:
+        """The events with sequence numbers that rise from `last`, where the dialect has such; and the last number.
+
+        The same list comes back if nothing had to change.
+        """
+        return events, last
+
     @abstractmethod
     def stream(self, answer: Json, *, include_usage: bool = True) -> Iterator[Event]:
         """A whole answer as the events of a stream, in natural pieces."""
@@ -165,7 +172,10 @@ class Dialect(ABC):
 
 
 def replaced(value: Any, edits: Mapping[Path, Any]) -> Any:
-    """A copy of a JSON value with other values at some paths; what is not on a path is shared with the original."""
+    """A copy of a JSON value with other values at some paths; what is not on a path is shared with the original.
+
+    Nothing changes in place, so a value may be replaced again and again from the same original.
+    """
     if not edits:
         return value
     if () in edits:
@@ -180,13 +190,14 @@ def replaced(value: Any, edits: Mapping[Path, Any]) -> Any:
 
 
 def leaves(value: Any, path: Path, role: str) -> list[Text]:
-    """Every string inside a JSON value, for tool inputs that come as objects. Iterative: depth is the caller's to choose."""
+    """Every string inside a JSON value that is not empty, in order, for tool inputs that come as objects."""
     found: list[Text] = []
     stack: list[tuple[Any, Path]] = [(value, path)]
     while stack:
         item, at = stack.pop()
         if isinstance(item, str):
-            found.append(Text(at, item, role))
+            if item:
+                found.append(Text(at, item, role))
         elif isinstance(item, dict):
             stack.extend((child, (*at, key)) for key, child in reversed(item.items()))
         elif isinstance(item, list):
@@ -221,6 +232,17 @@ def pieces(text: str) -> list[str]:
     return _PIECE.findall(text)
 
 
+def index_of(value: Json, key: str = "index") -> int:
+    """The index that a provider gives a choice, a block or a call; 0 where it gives none."""
+    index = value.get(key)
+    return index if isinstance(index, int) else 0
+
+
+def whole_text(path: Path, value: Any, role: str, form: Literal["text", "json"] = "text") -> list[Text]:
+    """A place's text, if what is there is one and not empty."""
+    return [Text(path, value, role, form)] if value and isinstance(value, str) else []
+
+
 _TYPES: dict[type | tuple[type, ...], str] = {
     str: "a string",
     bool: "a boolean",
@@ -239,11 +261,18 @@ def need(request: Json, key: str, *types: type, optional: bool = False, where: s
         if optional:
             return None
         raise InvalidRequest(f"'{place}' is required", place)
-    # bool is an int to Python, not to JSON
-    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+    wanted = (*types, int) if float in types else types
+    # A bool is an int to Python, not to JSON.
+    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in types):
         allowed = " or ".join(_TYPES[t] for t in types)
         raise InvalidRequest(f"'{place}' must be {allowed}", place)
     return value
+
+
+def need_model(request: Json) -> None:
+    """Check that a model is named. Raises InvalidRequest."""
+    if not need(request, "model", str):
+        raise InvalidRequest("'model' must not be empty", "model")
 
 
 def at_least(request: Json, key: str, least: int, where: str = "") -> int | None:

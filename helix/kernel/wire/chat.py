@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from helix.kernel.wire.base import (
     Assembler,
@@ -14,26 +14,31 @@ from helix.kernel.wire.base import (
     Text,
     at_least,
     fields,
+    index_of,
     need,
     need_objects,
     objects,
     pieces,
+    whole_text,
 )
-from helix.kernel.wire.choices import ChoicesAssembler, ChoicesDialect, merge
+from helix.kernel.wire.choices import ChoicesAssembler, ChoicesDialect, merge, settled
 
 # The text fields of a message, in the order in which a stream brings them. DeepSeek and vLLM say reasoning_content,
 # OpenRouter and Groq say reasoning; a field's name is also its channel's.
 _FIELDS = ("reasoning_content", "reasoning", "content", "refusal")
 _THOUGHTS = ("reasoning_content", "reasoning")
-# What grows by being appended to when pieces of a message are put together.
-_JOINED = frozenset((*_FIELDS, "arguments", "input", "transcript", "data"))
+# The channels of tool calls: ("arguments", choice, call) of functions, ("input", choice, call) of custom tools.
+_CALLS = ("arguments", "input")
+# What grows by being appended to when pieces of a message are put together; the last two are of reasoning_details.
+_JOINED = frozenset((*_FIELDS, "arguments", "input", "transcript", "data", "text", "summary"))
 
 
 class Chat(ChoicesDialect):
     """OpenAI's chat completions.
 
     Texts are the messages' contents, reasoning, refusals and tool calls, and a `prediction`. Definitions (tools,
-    response formats) and identifiers (`user`, `name`, `metadata`) are not texts; images, audio and files pass untouched.
+    response formats) and identifiers (`user`, `name`, `metadata`) are not texts; images, audio and files pass
+    untouched. A stream carries all of an answer but `"usage": null`; choices come out in the order of their index.
     """
 
     name = "chat"
@@ -48,6 +53,7 @@ class Chat(ChoicesDialect):
         """Raise InvalidRequest, naming the place, unless the fields that Helix reads are of the right types."""
         self.check_common(request)
         at_least(request, "max_completion_tokens", 1)
+        at_least(request, "max_tokens", 1)
         for place, message in need_objects(request, "messages"):
             need(message, "role", str, where=place)
             _check_content(message, place)
@@ -121,7 +127,7 @@ class Chat(ChoicesDialect):
             delta = choice.get("delta")
             if not isinstance(delta, dict):
                 continue
-            index = choice.get("index", 0)
+            index = index_of(choice)
             path: Path = ("choices", at, "delta")
             for field in _FIELDS:
                 value = delta.get(field)
@@ -132,7 +138,7 @@ class Chat(ChoicesDialect):
         return found
 
     def closes(self, payload: Json, open_channels: Mapping[Channel, Any]) -> list[Channel]:
-        """The channels of choices that finish; and reasoning where content begins, both where tool calls begin.
+        """The channels of choices that finish; reasoning where content begins, all of it where a tool call begins.
 
         A chunk may carry a choice's last text and its finish reason together: a channel that has a text in this very
         event ends *with* it, any other before it.
@@ -141,15 +147,17 @@ class Chat(ChoicesDialect):
         if len(closed) == len(open_channels):
             return closed
         for _, choice in objects(payload.get("choices") if isinstance(payload, dict) else None):
-            delta, index = fields(choice, "delta"), choice.get("index", 0)
-            ended: tuple[str, ...] = ()
+            delta, index = fields(choice, "delta"), index_of(choice)
+            ended: list[Channel] = []
             if delta.get("tool_calls") or delta.get("function_call"):
-                ended = _FIELDS
+                ended = [(field, index) for field in _FIELDS if not delta.get(field)]
+                # A client takes an earlier call for finished when the next one begins.
+                begun = {index_of(call) for _, call in objects(delta.get("tool_calls")) if call.get("id")}
+                if begun:
+                    ended += [c for c in open_channels if c[0] in _CALLS and c[1] == index and c[2] not in begun]
             elif delta.get("content") or delta.get("refusal"):
-                ended = _THOUGHTS
-            for field in ended:
-                if not delta.get(field) and (field, index) in open_channels and (field, index) not in closed:
-                    closed.append((field, index))
+                ended = [(field, index) for field in _THOUGHTS if not delta.get(field)]
+            closed += [channel for channel in ended if channel in open_channels and channel not in closed]
         return closed
 
     def delta(self, template: Json, channel: Channel, text: str) -> Json:
@@ -237,17 +245,15 @@ class ChatAssembler(ChoicesAssembler):
             for _, call in objects(delta["tool_calls"]):
                 _add_call(message, call)
             delta = {key: value for key, value in delta.items() if key != "tool_calls"}
-        merge(message, delta, joined=_JOINED)
-        merge(choice, {key: value for key, value in part.items() if key not in ("index", "delta")})
+        merge(message, delta, _JOINED)
+        merge(choice, {key: value for key, value in part.items() if key not in ("index", "delta")}, frozenset())
 
     def finished(self, choice: Json) -> Json:
         """The choice with its tool calls in order, without their index."""
-        message = choice["message"]
-        calls = message.get("tool_calls")
-        if isinstance(calls, dict):
-            ordered = [calls[index] for index in sorted(calls)]
-            return {**choice, "message": {"content": None, **message, "tool_calls": ordered}}
-        return {**choice, "message": {"content": None, **message}}
+        message = {"content": None, **choice["message"]}
+        if isinstance(message.get("tool_calls"), dict):
+            message["tool_calls"] = [call for _, call in sorted(message["tool_calls"].items())]
+        return settled({**choice, "message": message})  # type: ignore[no-any-return]
 
 
 def _add_call(message: Json, part: Json) -> None:
@@ -258,7 +264,7 @@ def _add_call(message: Json, part: Json) -> None:
         known = next((i for i, call in calls.items() if part.get("id") and call.get("id") == part["id"]), None)
         index = known if known is not None else len(calls) if part.get("id") else max(len(calls) - 1, 0)
     call = calls.setdefault(index, {})
-    merge(call, {key: value for key, value in part.items() if key != "index"}, joined=_JOINED)
+    merge(call, {key: value for key, value in part.items() if key != "index"}, _JOINED)
 
 
 def _check_content(message: Json, place: str) -> None:
@@ -289,40 +295,30 @@ def _message_texts(message: Json, path: Path, role: str) -> list[Text]:
     if len(message) > 2:
         for index, call in objects(message.get("tool_calls")):
             at = (*path, "tool_calls", index)
-            arguments = fields(call, "function").get("arguments")
-            if arguments and isinstance(arguments, str):
-                found.append(Text((*at, "function", "arguments"), arguments, role, "json"))
-            given = fields(call, "custom").get("input")
-            if given and isinstance(given, str):
-                found.append(Text((*at, "custom", "input"), given, role))
-        arguments = fields(message, "function_call").get("arguments")
-        if arguments and isinstance(arguments, str):
-            found.append(Text((*path, "function_call", "arguments"), arguments, role, "json"))
-        transcript = fields(message, "audio").get("transcript")
-        if transcript and isinstance(transcript, str):
-            found.append(Text((*path, "audio", "transcript"), transcript, role))
+            found += whole_text((*at, "function", "arguments"), fields(call, "function").get("arguments"), role, "json")
+            found += whole_text((*at, "custom", "input"), fields(call, "custom").get("input"), role)
+        called = fields(message, "function_call").get("arguments")
+        found += whole_text((*path, "function_call", "arguments"), called, role, "json")
+        found += whole_text((*path, "audio", "transcript"), fields(message, "audio").get("transcript"), role)
     return found
 
 
-def _delta_calls(delta: Json, path: Path, choice: Any) -> list[Text]:
+def _delta_calls(delta: Json, path: Path, choice: int) -> list[Text]:
     found: list[Text] = []
+
+    def add(at: Path, value: Any, channel: Channel, form: Literal["text", "json"]) -> None:
+        if value and isinstance(value, str):
+            found.append(Text((*path, *at), value, "assistant", form, channel))
+
     for position, call in objects(delta.get("tool_calls")):
-        index = call.get("index", position)
-        at = (*path, "tool_calls", position)
+        index = index_of(call) if "index" in call else position
+        at = ("tool_calls", position)
         arguments = fields(call, "function").get("arguments")
-        if arguments and isinstance(arguments, str):
-            channel: Channel = ("arguments", choice, index)
-            found.append(Text((*at, "function", "arguments"), arguments, "assistant", "json", channel))
-        given = fields(call, "custom").get("input")
-        if given and isinstance(given, str):
-            found.append(Text((*at, "custom", "input"), given, "assistant", "text", ("input", choice, index)))
-    arguments = fields(delta, "function_call").get("arguments")
-    if arguments and isinstance(arguments, str):
-        channel = ("function_call", choice)
-        found.append(Text((*path, "function_call", "arguments"), arguments, "assistant", "json", channel))
-    transcript = fields(delta, "audio").get("transcript")
-    if transcript and isinstance(transcript, str):
-        found.append(Text((*path, "audio", "transcript"), transcript, "assistant", "text", ("transcript", choice)))
+        add((*at, "function", "arguments"), arguments, ("arguments", choice, index), "json")
+        add((*at, "custom", "input"), fields(call, "custom").get("input"), ("input", choice, index), "text")
+    called = fields(delta, "function_call").get("arguments")
+    add(("function_call", "arguments"), called, ("function_call", choice), "json")
+    add(("audio", "transcript"), fields(delta, "audio").get("transcript"), ("transcript", choice), "text")
     return found
 
 
@@ -340,13 +336,11 @@ def _is_words(choice: Json) -> bool:
 def _pieces_with(text: str, logprobs: Any) -> list[tuple[str, list[Any]]]:
     """A text in pieces, each with the logprobs of its tokens; the tokens are the pieces where they make up the text."""
     entries = logprobs if isinstance(logprobs, list) else []
-    tokens = [entry.get("token") for _, entry in objects(entries)]
-    if entries and all(isinstance(token, str) for token in tokens) and "".join(tokens) == text:
+    tokens = [str(entry.get("token")) for _, entry in objects(entries)]
+    if len(tokens) == len(entries) and "".join(tokens) == text:
         return [(token, [entry]) for token, entry in zip(tokens, entries, strict=True)]
-    found: list[tuple[str, list[Any]]] = [(piece, []) for piece in pieces(text)]
-    if entries:
-        found = [(found[0][0], entries), *found[1:]] if found else [("", entries)]
-    return found
+    words = pieces(text) or [""]
+    return [(words[0], entries), *((word, []) for word in words[1:])]
 
 
 CHAT = Chat()

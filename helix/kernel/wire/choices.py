@@ -17,7 +17,9 @@ from helix.kernel.wire.base import (
     at_least,
     count,
     fields,
+    index_of,
     need,
+    need_model,
     objects,
 )
 
@@ -34,15 +36,14 @@ class ChoicesDialect(Dialect):
 
     def check_common(self, request: Json) -> None:
         """Check what both dialects have. Raises InvalidRequest."""
-        need(request, "model", str)
+        need_model(request)
         need(request, "stream", bool, optional=True)
         options = need(request, "stream_options", dict, optional=True)
         if options is not None:
             need(options, "include_usage", bool, optional=True, where="stream_options")
-        for key in ("max_tokens", "n"):
-            at_least(request, key, 1)
+        at_least(request, "n", 1)
         for key in ("temperature", "top_p"):
-            need(request, key, float, int, optional=True)
+            need(request, key, float, optional=True)
 
     def asks_usage(self, request: Json) -> bool:
         """Whether usage will come: in a whole answer always, in a stream where `stream_options` asks for it."""
@@ -81,9 +82,7 @@ class ChoicesDialect(Dialect):
         """
         if not open_channels or not isinstance(payload, dict):
             return []
-        finished = {
-            choice.get("index", 0) for _, choice in objects(payload.get("choices")) if choice.get("finish_reason")
-        }
+        finished = {index_of(choice) for _, choice in objects(payload.get("choices")) if choice.get("finish_reason")}
         return [channel for channel in open_channels if channel[1] in finished] if finished else []
 
     def event_usage(self, payload: Json, so_far: Usage | None) -> Usage | None:
@@ -113,7 +112,7 @@ class ChoicesDialect(Dialect):
         head = {key: answer[key] for key in _EVERY_CHUNK if key in answer} | {"object": self.chunk_object}
         extra = {key: value for key, value in answer.items() if key not in head and key not in ("choices", "usage")}
         for choice in choices:
-            index = choice.get("index", 0)
+            index = index_of(choice)
             for part in self.choice_stream(choice):
                 yield Event.of({**head, **extra, "choices": [{"index": index, **part}]})
                 extra = {}
@@ -132,7 +131,7 @@ class ChoicesAssembler(Assembler):
     def __init__(self, object: str) -> None:
         self._answer: Json = {}
         self._object = object
-        self._choices: dict[Any, Json] = {}
+        self._choices: dict[int, Json] = {}
         self._ended = False
         self._failed = False
 
@@ -155,9 +154,7 @@ class ChoicesAssembler(Assembler):
                     continue
                 self._answer[key] = value
         for _, part in objects(chunk.get("choices")):
-            index = part.get("index", 0)
-            if not isinstance(index, int):
-                raise UpstreamGarbled("the provider sent a choice whose index is not an integer")
+            index = index_of(part)
             choice = self._choices.get(index)
             if choice is None:
                 choice = self._choices[index] = self.new_choice(index)
@@ -185,22 +182,64 @@ class ChoicesAssembler(Assembler):
 
     def finished(self, choice: Json) -> Json:
         """The choice as it stands in a whole answer."""
-        return choice
+        return settled(choice)  # type: ignore[no-any-return]
 
 
-def merge(whole: Json, part: Json, *, joined: frozenset[str] = frozenset()) -> None:
-    """Add an object's piece to it: texts named in `joined` grow, lists grow, anything else is set; null takes nothing away."""
+class Pieces(list[str]):
+    """A text that is still growing; `settled` joins it. Adding to a string each time would copy it each time."""
+
+
+def merge(whole: Json, part: Json, joined: frozenset[str]) -> None:
+    """Add an object's piece to it. Texts named in `joined` grow, lists grow, anything else is set; null undoes nothing.
+
+    Items of a list that carry an index are put together with the item of that index and type. What `whole` holds is its
+    own, so that events are not changed.
+    """
     for key, value in part.items():
-        known = whole.get(key)
         if value is None:
             whole.setdefault(key, None)
-        elif (key in joined and isinstance(value, str) and isinstance(known, str)) or (
-            isinstance(value, list) and isinstance(known, list)
-        ):
-            whole[key] = known + value
-        elif isinstance(value, dict) and isinstance(known, dict):
-            copy = dict(known)
-            merge(copy, value, joined=joined)
-            whole[key] = copy
+            continue
+        known = whole.get(key)
+        if isinstance(value, str):
+            if key not in joined:
+                whole[key] = value
+            elif isinstance(known, Pieces):
+                known.append(value)
+            else:
+                whole[key] = Pieces((value,))
+        elif isinstance(value, dict):
+            if not isinstance(known, dict):
+                known = whole[key] = {}
+            merge(known, value, joined)
+        elif isinstance(value, list):
+            if not isinstance(known, list) or isinstance(known, Pieces):
+                known = whole[key] = []
+            for item in value:
+                _add_item(known, item, joined)
         else:
             whole[key] = value
+
+
+def settled(value: Any) -> Any:
+    """What was merged, as plain JSON."""
+    if isinstance(value, Pieces):
+        return "".join(value)
+    if isinstance(value, dict):
+        return {key: settled(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [settled(item) for item in value]
+    return value
+
+
+def _add_item(items: list[Any], item: Any, joined: frozenset[str]) -> None:
+    if not isinstance(item, dict):
+        items.append(item)
+        return
+    known = None
+    if isinstance(item.get("index"), int):
+        marks = (item["index"], item.get("type"))
+        known = next((old for _, old in objects(items) if (old.get("index"), old.get("type")) == marks), None)
+    if known is None:
+        known = {}
+        items.append(known)
+    merge(known, item, joined)

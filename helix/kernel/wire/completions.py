@@ -6,8 +6,23 @@ from collections.abc import Iterator
 from typing import Any
 
 from helix.kernel.errors import InvalidRequest
-from helix.kernel.wire.base import Assembler, Channel, Json, Path, Question, Text, at_least, need, objects, pieces
-from helix.kernel.wire.choices import ChoicesAssembler, ChoicesDialect, merge
+from helix.kernel.wire.base import (
+    Assembler,
+    Channel,
+    Json,
+    Path,
+    Question,
+    Text,
+    at_least,
+    index_of,
+    need,
+    objects,
+    pieces,
+    whole_text,
+)
+from helix.kernel.wire.choices import ChoicesAssembler, ChoicesDialect, Pieces, merge
+
+_JOINED = frozenset(("text",))
 
 
 class Completions(ChoicesDialect):
@@ -24,6 +39,7 @@ class Completions(ChoicesDialect):
     def check(self, request: Json) -> None:
         """Raise InvalidRequest, naming the place, unless the fields that Helix reads are of the right types."""
         self.check_common(request)
+        at_least(request, "max_tokens", 0)  # with `echo`, a prompt's own logprobs can be asked for
         at_least(request, "best_of", 1)
         need(request, "suffix", str, optional=True)
         check_input(request, "prompt", optional=True)
@@ -47,18 +63,17 @@ class Completions(ChoicesDialect):
     def choices(self, request: Json) -> int:
         """`best_of` or `n`, for each prompt."""
         prompt = request.get("prompt")
-        several = isinstance(prompt, list) and bool(prompt) and not isinstance(prompt[0], int)
-        return max(request.get("n") or 1, request.get("best_of") or 1) * (len(prompt) if several else 1)
+        prompts = len(prompt) if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int) else 1
+        return max(request.get("n") or 1, request.get("best_of") or 1) * prompts
 
     # The whole answer
 
     def answer_texts(self, answer: Json) -> list[Text]:
         """Every choice's text."""
-        return [
-            Text(("choices", index, "text"), choice["text"], "assistant")
-            for index, choice in objects(answer.get("choices"))
-            if choice.get("text") and isinstance(choice["text"], str)
-        ]
+        found: list[Text] = []
+        for index, choice in objects(answer.get("choices")):
+            found += whole_text(("choices", index, "text"), choice.get("text"), "assistant")
+        return found
 
     def is_complete(self, answer: Json) -> bool:
         """Whether every choice stopped by itself and has a text."""
@@ -87,7 +102,7 @@ class Completions(ChoicesDialect):
         return event
 
     def choice_stream(self, choice: Json) -> Iterator[Json]:
-        """The text in pieces, logprobs with the first of them, the finish reason and what else there is with the end."""
+        """The text in pieces, logprobs with the first of them; the finish reason and the rest with the end."""
         text = choice.get("text")
         logprobs = choice.get("logprobs")
         for piece in pieces(text if isinstance(text, str) else ""):
@@ -106,17 +121,11 @@ class CompletionsAssembler(ChoicesAssembler):
 
     def new_choice(self, index: int) -> Json:
         """A choice with an empty text."""
-        return {"index": index, "text": "", "logprobs": None, "finish_reason": None}
+        return {"index": index, "text": Pieces(), "logprobs": None, "finish_reason": None}
 
     def add(self, choice: Json, part: Json) -> None:
         """Add a piece; logprobs grow by their lists."""
-        merge(choice, {key: value for key, value in part.items() if key != "index"}, joined=frozenset(("text",)))
-
-
-def index_of(choice: Json) -> int:
-    """A choice's index; 0 where the provider gives none."""
-    index = choice.get("index")
-    return index if isinstance(index, int) else 0
+        merge(choice, {key: value for key, value in part.items() if key != "index"}, _JOINED)
 
 
 def check_input(request: Json, key: str, *, optional: bool = False) -> None:

@@ -17,7 +17,7 @@ from helix.kernel.wire.base import (
     at_least,
     count,
     fields,
-    need,
+    need_model,
     objects,
 )
 from helix.kernel.wire.completions import check_input, input_texts
@@ -33,7 +33,7 @@ class Embeddings(Dialect):
 
     def check(self, request: Json) -> None:
         """Raise InvalidRequest, naming the place, unless the fields that Helix reads are of the right types."""
-        need(request, "model", str)
+        need_model(request)
         check_input(request, "input")
         at_least(request, "dimensions", 1)
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
-import orjson
-
+from helix.kernel import exact
 from helix.kernel.errors import HelixError, UpstreamGarbled
 from helix.kernel.sse import Event
 from helix.kernel.types import Usage
@@ -21,11 +20,14 @@ from helix.kernel.wire.base import (
     at_least,
     count,
     fields,
+    index_of,
     leaves,
     need,
+    need_model,
     need_objects,
     objects,
     pieces,
+    whole_text,
 )
 
 # https://docs.anthropic.com/en/api/errors
@@ -42,16 +44,25 @@ _ERROR_TYPES = {
     529: "overloaded_error",
 }
 
-# Which field of a delta continues which field of its block.
-_DELTAS = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
-_KINDS = {"text": "text_delta", "thinking": "thinking_delta", "partial_json": "input_json_delta"}
+# The field of a delta that holds its text, which is also its channel's name, and the delta's type.
+_GROWING = (("text", "text_delta"), ("thinking", "thinking_delta"), ("partial_json", "input_json_delta"))
+# What of an answer's usage `message_delta` repeats.
+_COUNTED_UP = (
+    "input_tokens",
+    "cache_creation_input_tokens",
+    "cache_read_input_tokens",
+    "output_tokens",
+    "output_tokens_details",
+    "server_tool_use",
+)
 
 
 class Messages(Dialect):
     """Anthropic's messages.
 
     Texts are the system prompt, every block's text, thinking, tool inputs and results, documents in text form and the
-    passages that citations quote. Images, other documents, signatures and encrypted blocks pass untouched.
+    passages that citations quote. Images, other documents, signatures and encrypted blocks pass untouched. Anthropic
+    verifies thinking by its signature: whoever replaces texts must do so in the same way on every turn.
     """
 
     name = "messages"
@@ -62,13 +73,13 @@ class Messages(Dialect):
 
     def check(self, request: Json) -> None:
         """Raise InvalidRequest, naming the place, unless the fields that Helix reads are of the right types."""
-        need(request, "model", str)
+        need_model(request)
         need(request, "max_tokens", int)
         at_least(request, "max_tokens", 1)
         _check_prompt(request)
         need(request, "stream", bool, optional=True)
         for key in ("temperature", "top_p"):
-            need(request, key, float, int, optional=True)
+            need(request, key, float, optional=True)
 
     def texts(self, request: Json) -> list[Text]:
         """The system prompt and every message's texts in order."""
@@ -111,11 +122,8 @@ class Messages(Dialect):
         """Whether the turn ended by itself and holds words, and thinking, alone."""
         blocks = objects(answer.get("content"))
         kinds = {block.get("type") for _, block in blocks if isinstance(block.get("type"), str)}
-        return (
-            answer.get("stop_reason") in ("end_turn", "stop_sequence")
-            and "text" in kinds
-            and kinds <= {"text", "thinking", "redacted_thinking"}
-        )
+        ended = answer.get("stop_reason") in ("end_turn", "stop_sequence")
+        return ended and "text" in kinds and bool(kinds <= {"text", "thinking", "redacted_thinking"})
 
     # The stream
 
@@ -123,32 +131,28 @@ class Messages(Dialect):
         """The delta of an event, the text that a block begins with, or the passage that a citation quotes."""
         if not isinstance(payload, dict):
             return []
-        index = payload.get("index", 0)
+        index = index_of(payload)
         if payload.get("type") == "content_block_delta":
             delta = fields(payload, "delta")
-            kind = delta.get("type")
-            if kind == "citations_delta":
-                return _block_texts({"citations": [delta.get("citation")]}, ("delta",), "assistant", cited="citation")
-            field = _DELTAS.get(kind) if isinstance(kind, str) else None
-            text = delta.get(field) if field else None
-            if field and text and isinstance(text, str):
-                form = "json" if field == "partial_json" else "text"
-                return [Text(("delta", field), text, "assistant", form, (field, index))]  # type: ignore[arg-type]
-            return []
+            for field, _ in _GROWING:
+                text = delta.get(field)
+                if text and isinstance(text, str):
+                    form: Literal["text", "json"] = "json" if field == "partial_json" else "text"
+                    return [Text(("delta", field), text, "assistant", form, (field, index))]
+            return _citation_texts(fields(delta, "citation"), ("delta", "citation"), "assistant")
         if payload.get("type") == "content_block_start":
-            return [
-                text._replace(channel=(text.path[1], index)) if text.path[1:] in (("text",), ("thinking",)) else text
-                for text in _block_texts(fields(payload, "content_block"), ("content_block",), "assistant")
-            ]
+            texts = _block_texts(fields(payload, "content_block"), ("content_block",), "assistant")
+            begins = (("content_block", "text"), ("content_block", "thinking"))
+            return [text._replace(channel=(text.path[1], index)) if text.path in begins else text for text in texts]
         return []
 
     def closes(self, payload: Json, open_channels: Mapping[Channel, Any]) -> list[Channel]:
         """A block's channels end where it stops; thinking also before its signature; all before the message's end."""
         kind = payload.get("type") if isinstance(payload, dict) else None
         if kind == "content_block_stop":
-            return [channel for channel in open_channels if channel[1] == payload.get("index", 0)]
+            return [channel for channel in open_channels if channel[1] == index_of(payload)]
         if kind == "content_block_delta" and fields(payload, "delta").get("type") == "signature_delta":
-            return [channel for channel in open_channels if channel == ("thinking", payload.get("index", 0))]
+            return [channel for channel in open_channels if channel == ("thinking", index_of(payload))]
         if kind in ("message_delta", "message_stop", "error"):
             return list(open_channels)
         return []
@@ -156,7 +160,7 @@ class Messages(Dialect):
     def delta(self, template: Json, channel: Channel, text: str) -> Json:
         """A `content_block_delta` that carries one more piece of one block."""
         field, index = str(channel[0]), channel[1]
-        return {"type": "content_block_delta", "index": index, "delta": {"type": _KINDS[field], field: text}}
+        return {"type": "content_block_delta", "index": index, "delta": {"type": dict(_GROWING)[field], field: text}}
 
     def event_usage(self, payload: Json, so_far: Usage | None) -> Usage | None:
         """`message_start` tells the input, `message_delta` the output, and newer ones all of it, counted up."""
@@ -189,8 +193,10 @@ class Messages(Dialect):
         yield _event({"type": "message_start", "message": begun})
         for index, block in objects(answer.get("content")):
             yield from _block_stream(index, block)
-        end = {key: answer.get(key) for key in ("stop_reason", "stop_sequence")}
-        yield _event({"type": "message_delta", "delta": end, **({"usage": usage} if usage else {})})
+        end: Json = {"delta": {key: answer.get(key) for key in ("stop_reason", "stop_sequence")}}
+        if usage:
+            end["usage"] = {key: usage[key] for key in _COUNTED_UP if key in usage}
+        yield _event({"type": "message_delta", **end})
         yield _event({"type": "message_stop"})
 
     def assembler(self) -> Assembler:
@@ -219,7 +225,7 @@ class CountTokens(Messages):
 
     def check(self, request: Json) -> None:
         """Raise InvalidRequest, naming the place, unless the fields that Helix reads are of the right types."""
-        need(request, "model", str)
+        need_model(request)
         _check_prompt(request)
 
     def question(self, request: Json) -> Question | None:
@@ -245,7 +251,7 @@ class MessagesAssembler(Assembler):
     def __init__(self) -> None:
         self._message: Json | None = None
         self._blocks: dict[int, Json] = {}
-        self._inputs: dict[int, list[str]] = {}
+        self._growing: dict[tuple[int, str], list[str]] = {}
         self._ended = False
         self._failed = False
 
@@ -265,7 +271,14 @@ class MessagesAssembler(Assembler):
             index = payload.get("index")
             if not isinstance(index, int):
                 raise UpstreamGarbled("the provider sent a content block without an index")
-            self._feed_block(kind, index, payload)
+            if kind == "content_block_start":
+                self._blocks[index] = dict(fields(payload, "content_block"))
+            elif index not in self._blocks:
+                raise UpstreamGarbled("the provider sent a piece of a content block that never began")
+            elif kind == "content_block_delta":
+                self._grow(index, fields(payload, "delta"))
+            else:
+                self._finish(index)
         elif kind == "message_delta" and self._message is not None:
             usage = fields(payload, "usage")
             known = {key: value for key, value in usage.items() if value is not None}
@@ -280,37 +293,37 @@ class MessagesAssembler(Assembler):
         """The message; None unless `message_stop` came, with a stop reason, and no error did."""
         if self._failed or not self._ended or self._message is None or not self._message.get("stop_reason"):
             return None
+        if self._growing:  # a block that never stopped
+            return None
         return {**self._message, "content": [self._blocks[index] for index in sorted(self._blocks)]}
 
-    def _feed_block(self, kind: str, index: int, payload: Json) -> None:
-        if kind == "content_block_start":
-            self._blocks[index] = dict(fields(payload, "content_block"))
-            return
-        block = self._blocks.get(index)
-        if block is None:
-            raise UpstreamGarbled("the provider sent a piece of a content block that never began")
-        if kind == "content_block_delta":
-            self._grow(block, index, fields(payload, "delta"))
-        elif index in self._inputs:
-            text = "".join(self._inputs.pop(index))
-            try:
-                block["input"] = orjson.loads(text) if text else block.get("input", {})
-            except orjson.JSONDecodeError:
-                raise UpstreamGarbled("the provider sent a tool input that is not JSON") from None
+    def _grow(self, index: int, delta: Json) -> None:
+        block = self._blocks[index]
+        for key, value in delta.items():
+            if isinstance(value, str) and key != "type":
+                self._growing.setdefault((index, key), []).append(value)
+            elif key == "citation":
+                block["citations"] = [*(block.get("citations") or ()), value]
+            elif key != "type":
+                block[key] = value
 
-    def _grow(self, block: Json, index: int, delta: Json) -> None:
-        kind = delta.get("type")
-        if kind == "input_json_delta":
-            self._inputs.setdefault(index, []).append(str(delta.get("partial_json") or ""))
-        elif kind == "citations_delta":
-            block["citations"] = [*(block.get("citations") or ()), delta.get("citation")]
-        else:
-            for key, value in delta.items():
-                if key == "type":
-                    continue
-                known = block.get(key)
-                appends = isinstance(known, str) and isinstance(value, str)
-                block[key] = known + value if appends else value
+    def _finish(self, index: int) -> None:
+        block = self._blocks[index]
+        for place in [place for place in self._growing if place[0] == index]:
+            key, text = place[1], "".join(self._growing.pop(place))
+            if key == "partial_json":
+                if text:
+                    block["input"] = _parsed(text)
+            else:
+                begun = block.get(key)
+                block[key] = begun + text if isinstance(begun, str) else text
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return exact.loads(text.encode())
+    except ValueError:
+        raise UpstreamGarbled("the provider sent a tool input that is not JSON") from None
 
 
 def _check_prompt(request: Json) -> None:
@@ -331,38 +344,38 @@ def _check_blocks(holder: Json, key: str, where: str) -> None:
 
 
 def _content_texts(content: Any, path: Path, role: str) -> list[Text]:
-    if isinstance(content, str):
-        return [Text(path, content, role)] if content else []
-    found: list[Text] = []
+    found = whole_text(path, content, role)
     for index, block in objects(content):
         found += _block_texts(block, (*path, index), role)
     return found
 
 
-def _block_texts(block: Json, path: Path, role: str, *, cited: str = "citations") -> list[Text]:
-    found = [
-        Text((*path, field), block[field], role)
-        for field in ("text", "thinking")
-        if block.get(field) and isinstance(block[field], str)
-    ]
+def _block_texts(block: Json, path: Path, role: str) -> list[Text]:
+    found = whole_text((*path, "text"), block.get("text"), role)
     if len(block) == 2 and found:
         return found  # a plain text block
-    if "input" in block:
+    found += whole_text((*path, "thinking"), block.get("thinking"), role)
+    if "input" in block:  # tool_use, server_tool_use, mcp_tool_use
         found += leaves(block["input"], (*path, "input"), role)
-    for field in ("title", "context"):
-        if block.get("type") in ("document", "search_result") and block.get(field) and isinstance(block[field], str):
-            found.append(Text((*path, field), block[field], role))
+    if block.get("type") in ("document", "search_result"):
+        for field in ("title", "context"):
+            found += whole_text((*path, field), block.get(field), role)
     source = fields(block, "source")
-    if source.get("type") == "text" and source.get("data") and isinstance(source["data"], str):
-        found.append(Text((*path, "source", "data"), source["data"], role))
+    if source.get("type") == "text":
+        found += whole_text((*path, "source", "data"), source.get("data"), role)
     elif source.get("type") == "content":
         found += _content_texts(source.get("content"), (*path, "source", "content"), role)
     if "content" in block:  # tool_result, mcp_tool_result, search_result
         found += _content_texts(block["content"], (*path, "content"), role)
     for index, citation in objects(block.get("citations")):
-        at: Path = (*path, cited) if cited != "citations" else (*path, cited, index)
-        if citation.get("cited_text") and isinstance(citation["cited_text"], str):
-            found.append(Text((*at, "cited_text"), citation["cited_text"], role))
+        found += _citation_texts(citation, (*path, "citations", index), role)
+    return found
+
+
+def _citation_texts(citation: Json, path: Path, role: str) -> list[Text]:
+    found: list[Text] = []
+    for field in ("cited_text", "document_title", "title"):
+        found += whole_text((*path, field), citation.get(field), role)
     return found
 
 
@@ -396,23 +409,21 @@ def _event(payload: Json) -> Event:
 
 def _block_stream(index: int, block: Json) -> Iterator[Event]:
     kind = block.get("type")
-    deltas: list[Json] = []
-    begun = dict(block)
+    begun, deltas = dict(block), []
     for field in ("thinking", "text"):
         if kind == field and isinstance(block.get(field), str):
             begun[field] = ""
-            deltas += [{"type": _KINDS[field], field: piece} for piece in pieces(block[field])]
+            deltas += [{"type": f"{field}_delta", field: piece} for piece in pieces(block[field])]
     if kind == "thinking" and isinstance(block.get("signature"), str):
         begun["signature"] = ""
         deltas.append({"type": "signature_delta", "signature": block["signature"]})
-    if kind == "text" and block.get("citations"):
+    if kind == "text" and isinstance(block.get("citations"), list):
         begun["citations"] = []
         deltas += [{"type": "citations_delta", "citation": citation} for citation in block["citations"]]
-    if "input" in block and isinstance(block["input"], dict):
+    if isinstance(block.get("input"), dict):
         begun["input"] = {}
-        if block["input"]:
-            text = orjson.dumps(block["input"]).decode()
-            deltas += [{"type": "input_json_delta", "partial_json": piece} for piece in pieces(text)]
+        text = exact.dumps(block["input"]).decode() if block["input"] else ""
+        deltas += [{"type": "input_json_delta", "partial_json": piece} for piece in pieces(text)]
     yield _event({"type": "content_block_start", "index": index, "content_block": begun})
     for delta in deltas:
         yield _event({"type": "content_block_delta", "index": index, "delta": delta})

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from itertools import chain
+from typing import Any, Literal
 
 from helix.kernel.errors import HelixError, UpstreamGarbled
 from helix.kernel.sse import Event
@@ -19,33 +20,57 @@ from helix.kernel.wire.base import (
     at_least,
     count,
     fields,
-    leaves,
+    index_of,
     need,
+    need_model,
     need_objects,
     objects,
     pieces,
+    whole_text,
 )
 
-# Fields of an item that hold text, and whether that text is JSON.
-_ITEM_TEXTS = (("arguments", "json"), ("input", "text"), ("output", "text"), ("code", "text"))
-_PART_TEXTS = ("text", "refusal", "transcript")
+# Fields of an item, or of a part of one, that hold a text; those that hold more parts, or texts, inside.
+_TEXTS = frozenset(
+    [
+        "text",
+        "refusal",
+        "transcript",
+        "content",
+        "input",
+        "output",
+        "code",
+        "logs",
+        "query",
+        "reason",
+        "stdout",
+        "stderr",
+        "diff",
+        "arguments",
+    ]
+)
+_PARTS = frozenset(
+    ["content", "summary", "output", "outputs", "results", "queries", "action", "operation", "command", "commands"]
+)
 
-# Which field a `….done` event repeats whole, by the event's type.
-_DONE_FIELDS = {
-    "response.output_text.done": "text",
-    "response.refusal.done": "refusal",
-    "response.reasoning_text.done": "text",
-    "response.reasoning_summary_text.done": "text",
-    "response.function_call_arguments.done": "arguments",
-    "response.mcp_call_arguments.done": "arguments",
-    "response.custom_tool_call_input.done": "input",
-    "response.code_interpreter_call_code.done": "code",
-    "response.audio.transcript.done": "transcript",
+# Which field a `….done` event repeats whole, and which index tells an item's texts apart, by the channel's kind.
+_CHANNELS: dict[str, tuple[str, str | None]] = {
+    "output_text": ("text", "content_index"),
+    "refusal": ("refusal", "content_index"),
+    "reasoning_text": ("text", "content_index"),
+    "reasoning_summary_text": ("text", "summary_index"),
+    "function_call_arguments": ("arguments", None),
+    "mcp_call_arguments": ("arguments", None),
+    "custom_tool_call_input": ("input", None),
+    "code_interpreter_call_code": ("code", None),
+    "audio.transcript": ("transcript", None),
 }
-# Which inner index tells the texts of one item apart, by the channel's kind.
-_INNER = {"output_text": "content_index", "refusal": "content_index", "reasoning_text": "content_index"}
-_INNER |= {"reasoning_summary_text": "summary_index"}
-_DELTA_KINDS = {kind.removeprefix("response.").removesuffix(".done") for kind in _DONE_FIELDS}
+# The text that an item of some type streams beside its parts, and the channel's kind.
+_CALLS = {
+    "function_call": ("arguments", "function_call_arguments"),
+    "mcp_call": ("arguments", "mcp_call_arguments"),
+    "custom_tool_call": ("input", "custom_tool_call_input"),
+    "code_interpreter_call": ("code", "code_interpreter_call_code"),
+}
 _ENDS = ("response.completed", "response.incomplete")
 
 
@@ -64,45 +89,41 @@ class Responses(Dialect):
 
     def check(self, request: Json) -> None:
         """Raise InvalidRequest, naming the place, unless the fields that Helix reads are of the right types."""
-        need(request, "model", str)
+        need_model(request)
         need(request, "instructions", str, optional=True)
         if isinstance(need(request, "input", str, list, optional=True), list):
             for place, item in need_objects(request, "input"):
                 need(item, "type", str, optional=True, where=place)
                 need(item, "role", str, optional=True, where=place)
                 need(item, "arguments", str, optional=True, where=place)
-                if isinstance(item.get("content"), list):
+                if isinstance(need(item, "content", str, list, optional=True, where=place), list):
                     need_objects(item, "content", where=place)
-                else:
-                    need(item, "content", str, list, optional=True, where=place)
         need(request, "stream", bool, optional=True)
         need_objects(request, "tools", optional=True)
         at_least(request, "max_output_tokens", 1)
         for key in ("temperature", "top_p"):
-            need(request, key, float, int, optional=True)
+            need(request, key, float, optional=True)
 
     def texts(self, request: Json) -> list[Text]:
         """The instructions, a prompt's variables, and the input in order."""
         found: list[Text] = []
         if request.get("instructions"):
             found.append(Text(("instructions",), request["instructions"], "system"))
-        for key, value in fields(fields(request, "prompt"), "variables").items():
-            at: Path = ("prompt", "variables", key)
-            found += _item_texts(value, at, "user") if isinstance(value, dict) else leaves(value, at, "user")
-        given = request.get("input")
-        if isinstance(given, str):
-            return [*found, Text(("input",), given)] if given else found
-        for index, item in objects(given):
-            found += _item_texts(item, ("input", index), _role(item))
-        return found
+        found += _variable_texts(request, ())
+        return found + _items_texts(request.get("input"), ("input",))
 
     def question(self, request: Json) -> Question | None:
-        """The input if it is a text, else its last item's text if that is the user's message and holds nothing else."""
+        """The input if it is a text, else its last item's text if that is the user's message and holds nothing else.
+
+        None where earlier turns are kept by the provider: the request then does not show what the question refers to.
+        """
+        if request.get("previous_response_id") or request.get("conversation"):
+            return None
         given = request.get("input")
         path: Path = ("input",)
         if isinstance(given, list) and given:
             last = given[-1]
-            if last.get("role") != "user" or last.get("type", "message") != "message":
+            if last.get("role") != "user" or (last.get("type") or "message") != "message":
                 return None
             path, given = ("input", len(given) - 1, "content"), last.get("content")
             if isinstance(given, list) and len(given) == 1 and given[0].get("type") == "input_text":
@@ -159,12 +180,11 @@ class Responses(Dialect):
             text = payload.get("delta")
             if channel is None or not text or not isinstance(text, str):
                 return []
-            return [Text(("delta",), text, "assistant", "json" if "arguments" in kind else "text", channel)]
-        field = _DONE_FIELDS.get(kind)
-        if field is not None:
-            text = payload.get(field)
-            form = "json" if field == "arguments" else "text"
-            return [Text((field,), text, "assistant", form)] if text and isinstance(text, str) else []  # type: ignore[arg-type]
+            return [Text(("delta",), text, "assistant", _form(_CHANNELS[str(channel[0])][0]), channel)]
+        if kind.endswith(".done"):
+            field, _ = _CHANNELS.get(_kind_of(kind), (None, None))
+            if field is not None:
+                return whole_text((field,), payload.get(field), "assistant", _form(field))
         found: list[Text] = []
         for key in ("item", "part"):
             if isinstance(payload.get(key), dict):
@@ -178,17 +198,17 @@ class Responses(Dialect):
         kind = payload.get("type") if isinstance(payload, dict) else None
         if not open_channels or not isinstance(kind, str):
             return []
-        if kind in _DONE_FIELDS:
-            channel = _channel(kind, payload)
-            return [channel] if channel in open_channels else []
         if kind == "response.output_item.done":
-            return [channel for channel in open_channels if channel[1] == payload.get("output_index", 0)]
+            return [channel for channel in open_channels if channel[1] == index_of(payload, "output_index")]
+        if kind.endswith(".done"):
+            channel = _channel(kind, payload)
+            return [channel] if channel is not None and channel in open_channels else []
         if kind in _ENDS or kind in ("response.failed", "error"):
             return list(open_channels)
         return []
 
     def delta(self, template: Json, channel: Channel, text: str) -> Json:
-        """A delta event that carries one more piece of its channel."""
+        """A delta event that carries one more piece of its channel; see `numbered` for its sequence number."""
         event = {key: value for key, value in template.items() if key != "obfuscation"}
         event["delta"] = text
         if "logprobs" in event:
@@ -198,6 +218,21 @@ class Responses(Dialect):
     def event_usage(self, payload: Json, so_far: Usage | None) -> Usage | None:
         """The usage of the response that the last event carries."""
         return self.usage(fields(payload, "response")) or so_far
+
+    def numbered(self, events: list[Event], last: int) -> tuple[list[Event], int]:
+        """The events with sequence numbers that rise; those after an event that was put in move on by one."""
+        changed: list[Event] = []
+        moved = False
+        for event in events:
+            payload = event.json()
+            number = payload.get("sequence_number") if isinstance(payload, dict) else None
+            if isinstance(number, int):
+                if number <= last:
+                    number, moved = last + 1, True
+                    event = Event.of({**payload, "sequence_number": number}, event.name)
+                last = number
+            changed.append(event)
+        return changed if moved else events, last
 
     def event_finish_reason(self, payload: Json) -> str | None:
         """The reason of the response that the last event carries."""
@@ -214,19 +249,15 @@ class Responses(Dialect):
 
     def stream(self, answer: Json, *, include_usage: bool = True) -> Iterator[Event]:
         """A response as the events that OpenAI sends, item by item; usage always comes with the last."""
-        number = 0
         begun = {**answer, "status": "in_progress", "output": [], "usage": None}
-        for payload in (
-            {"type": "response.created", "response": begun},
-            {"type": "response.in_progress", "response": begun},
-            *_items_stream(answer),
-            {
-                "type": f"response.{'incomplete' if answer.get('status') == 'incomplete' else 'completed'}",
-                "response": answer,
-            },
-        ):
-            yield Event.of({**payload, "sequence_number": number}, str(payload["type"]))
-            number += 1
+        end = "response.incomplete" if answer.get("status") == "incomplete" else "response.completed"
+        events: Iterator[Json] = chain(
+            ({"type": kind, "response": begun} for kind in ("response.created", "response.in_progress")),
+            _items_stream(answer),
+            ({"type": end, "response": answer},),
+        )
+        for number, payload in enumerate(events):
+            yield Event.of({**payload, "sequence_number": number}, payload["type"])
 
     def assembler(self) -> Assembler:
         """A new assembler."""
@@ -235,6 +266,7 @@ class Responses(Dialect):
     def error_events(self, error: HelixError) -> list[Event]:
         """One `event: error`."""
         body: Json = {"type": "error", "code": error.code, "message": error.message, "param": error.param}
+        body["sequence_number"] = 0  # the first tap that it passes gives it the stream's own; see `numbered`
         return [Event.of(body, "error")]
 
 
@@ -282,45 +314,60 @@ def _role(item: Json) -> str:
     return "tool" if isinstance(kind, str) and kind.endswith("_output") else "assistant"
 
 
+def _form(field: str) -> Literal["text", "json"]:
+    return "json" if field == "arguments" else "text"
+
+
+def _items_texts(items: Any, path: Path, *, role: str = "user") -> list[Text]:
+    """The texts of an input, an output or instructions: one text, or a list of items."""
+    found = whole_text(path, items, role)
+    for index, item in objects(items):
+        found += _item_texts(item, (*path, index), _role(item))
+    return found
+
+
 def _item_texts(item: Json, path: Path, role: str) -> list[Text]:
     """The texts of an item or of one of its parts."""
-    found = [
-        Text((*path, field), item[field], role)
-        for field in _PART_TEXTS
-        if item.get(field) and isinstance(item[field], str)
-    ]
-    for field, form in _ITEM_TEXTS:
-        value = item.get(field)
-        if value and isinstance(value, str):
-            found.append(Text((*path, field), value, role, form))  # type: ignore[arg-type]
-    for field in ("content", "summary", "output"):
-        value = item.get(field)
-        if isinstance(value, str) and value and field != "output":
-            found.append(Text((*path, field), value, role))
-        for index, part in objects(value):
-            found += _item_texts(part, (*path, field, index), role)
+    found: list[Text] = []
+    for field, value in item.items():
+        if isinstance(value, str):
+            if value and field in _TEXTS:
+                found.append(Text((*path, field), value, role, _form(field)))
+        elif field in _PARTS:
+            if isinstance(value, dict):
+                found += _item_texts(value, (*path, field), role)
+            elif isinstance(value, list):
+                for index, part in enumerate(value):
+                    at = (*path, field, index)
+                    found += _item_texts(part, at, role) if isinstance(part, dict) else whole_text(at, part, role)
+    return found
+
+
+def _variable_texts(holder: Json, path: Path) -> list[Text]:
+    found: list[Text] = []
+    for key, value in fields(fields(holder, "prompt"), "variables").items():
+        at = (*path, "prompt", "variables", key)
+        found += _item_texts(value, at, "user") if isinstance(value, dict) else whole_text(at, value, "user")
     return found
 
 
 def _answer_texts(answer: Json, path: Path) -> list[Text]:
-    found: list[Text] = []
-    instructions = answer.get("instructions")
-    if instructions and isinstance(instructions, str):
-        found.append(Text((*path, "instructions"), instructions, "system"))
-    for index, item in objects(instructions):
-        found += _item_texts(item, (*path, "instructions", index), _role(item))
-    for index, item in objects(answer.get("output")):
-        found += _item_texts(item, (*path, "output", index), "assistant")
-    return found
+    found = _items_texts(answer.get("instructions"), (*path, "instructions"), role="system")
+    found += _variable_texts(answer, path)
+    return found + _items_texts(answer.get("output"), (*path, "output"), role="assistant")
 
 
-def _channel(kind: str, payload: Json) -> Channel | None:
-    name = kind.removeprefix("response.").rpartition(".")[0]
-    if name not in _DELTA_KINDS:
+def _kind_of(event_type: str) -> str:
+    return event_type.removeprefix("response.").rpartition(".")[0]
+
+
+def _channel(event_type: str, payload: Json) -> Channel | None:
+    kind = _kind_of(event_type)
+    known = _CHANNELS.get(kind)
+    if known is None:
         return None
-    inner = _INNER.get(name)
-    channel: Channel = (name, payload.get("output_index", 0))
-    return (*channel, payload.get(inner, 0)) if inner else channel
+    channel: Channel = (kind, index_of(payload, "output_index"))
+    return (*channel, index_of(payload, known[1])) if known[1] else channel
 
 
 def _type(event: Event) -> Any:
@@ -330,42 +377,42 @@ def _type(event: Event) -> Any:
 
 def _items_stream(answer: Json) -> Iterator[Json]:
     for index, item in objects(answer.get("output")):
-        place: Json = {"output_index": index, "item_id": item.get("id", f"item_{index}")}
+        place: Json = {"output_index": index, "item_id": item.get("id") or f"item_{index}"}
         begun = {**item, "status": "in_progress"} if "status" in item else dict(item)
-        for field in ("content", "summary"):
-            if isinstance(item.get(field), list):
-                begun[field] = []
-        if isinstance(item.get("arguments"), str):
-            begun["arguments"] = ""
+        begun |= {field: [] for field in ("content", "summary") if isinstance(item.get(field), list)}
+        begun |= {field: "" for field in ("arguments", "input", "code") if isinstance(item.get(field), str)}
         yield {"type": "response.output_item.added", "output_index": index, "item": begun}
         for at, part in objects(item.get("summary")):
-            yield from _part_stream(part, "text", "reasoning_summary_text", {**place, "summary_index": at})
+            yield from _part_stream(part, "reasoning_summary_text", {**place, "summary_index": at})
         for at, part in objects(item.get("content")):
-            kind = {"refusal": "refusal", "reasoning_text": "reasoning_text"}.get(str(part.get("type")), "output_text")
-            field = "refusal" if kind == "refusal" else "text"
-            yield from _part_stream(part, field, kind, {**place, "content_index": at})
-        for field, name in (("arguments", "function_call_arguments"), ("input", "custom_tool_call_input")):
-            if isinstance(item.get(field), str):
-                name = name.replace("function", "mcp") if item.get("type") == "mcp_call" else name
-                for piece in pieces(item[field]):
-                    yield {"type": f"response.{name}.delta", **place, "delta": piece}
-                done = {"type": f"response.{name}.done", **place, field: item[field]}
-                yield {**done, "name": item["name"]} if field == "arguments" and "name" in item else done
+            kind = str(part.get("type"))
+            yield from _part_stream(part, kind if kind in _CHANNELS else "output_text", {**place, "content_index": at})
+        field, kind = _CALLS.get(str(item.get("type")), ("", ""))
+        if isinstance(item.get(field), str):
+            for piece in pieces(item[field]):
+                yield {"type": f"response.{kind}.delta", **place, "delta": piece}
+            named = {"name": item["name"]} if kind == "function_call_arguments" and "name" in item else {}
+            yield {"type": f"response.{kind}.done", **place, **named, field: item[field]}
         yield {"type": "response.output_item.done", "output_index": index, "item": item}
 
 
-def _part_stream(part: Json, field: str, kind: str, place: Json) -> Iterator[Json]:
+def _part_stream(part: Json, kind: str, place: Json) -> Iterator[Json]:
     opened = "reasoning_summary_part" if kind == "reasoning_summary_text" else "content_part"
-    begun = {**part, field: ""}
-    if isinstance(part.get("annotations"), list):
-        begun["annotations"] = []
-    yield {"type": f"response.{opened}.added", **place, "part": begun}
+    field = _CHANNELS[kind][0]
     text = part.get(field)
+    begun = dict(part)
+    begun |= {field: ""} if isinstance(text, str) else {}
+    begun |= {key: [] for key in ("annotations", "logprobs") if isinstance(part.get(key), list)}
+    yield {"type": f"response.{opened}.added", **place, "part": begun}
     if isinstance(text, str):
-        logprobs: Json = {"logprobs": []} if kind == "output_text" else {}
+        extra: Json = {"logprobs": []} if kind == "output_text" else {}
         for piece in pieces(text):
-            yield {"type": f"response.{kind}.delta", **place, "delta": piece, **logprobs}
-        yield {"type": f"response.{kind}.done", **place, field: text, **logprobs}
+            yield {"type": f"response.{kind}.delta", **place, "delta": piece, **extra}
+        for at, annotation in enumerate(part.get("annotations") or ()):
+            added = {"annotation_index": at, "annotation": annotation}
+            yield {"type": "response.output_text.annotation.added", **place, **added}
+        extra = {"logprobs": part.get("logprobs") or []} if kind == "output_text" else {}
+        yield {"type": f"response.{kind}.done", **place, field: text, **extra}
     yield {"type": f"response.{opened}.done", **place, "part": part}
 
 
