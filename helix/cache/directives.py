@@ -1,0 +1,94 @@
+"""What a caller's headers say about caching."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from helix.kernel.errors import InvalidRequest
+
+__all__ = ["NAMESPACE", "Directives", "read_directives"]
+
+NAMESPACE = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+"""What a namespace may be called; it stands in entry ids, Redis keys and headers."""
+
+# Headers by which a provider is asked for another behaviour of the same request: part of the key.
+_VARIANTS = frozenset((b"anthropic-beta", b"anthropic-version", b"openai-beta"))
+
+
+@dataclass(frozen=True, slots=True)
+class Directives:
+    """How one request wants to be cached.
+
+    `reads`: an earlier answer will do; `stores`: the answer may be kept; `max_age_seconds`: how old an answer may be;
+    `ttl_seconds`: how long the answer may be kept; `threshold`: the least similarity. None where nothing is said.
+    """
+
+    reads: bool = True
+    stores: bool = True
+    max_age_seconds: int | None = None
+    namespace: str = ""
+    ttl_seconds: int | None = None
+    threshold: float | None = None
+    variant: tuple[str, ...] = ()
+    """Further headers that can change the answer, as "name: value"."""
+
+
+_NONE = Directives()
+
+
+def read_directives(headers: Iterable[tuple[bytes, bytes]]) -> Directives:
+    """Read a request's headers. Raises InvalidRequest that names the header and what is allowed in it."""
+    said: dict[str, Any] = {}
+    for name, value in headers:
+        if name == b"cache-control":
+            said |= _cache_control(value.decode("latin-1"))
+        elif name.startswith(b"x-helix-cache-"):
+            said |= _own(name.decode("latin-1"), value.decode("latin-1").strip())
+        elif name in _VARIANTS:
+            said["variant"] = (*said.get("variant", ()), f"{name.decode()}: {value.decode('latin-1')}")
+    if not said:
+        return _NONE
+    if "variant" in said:
+        said["variant"] = tuple(sorted(said["variant"]))
+    return replace(_NONE, **said)
+
+
+def _cache_control(value: str) -> dict[str, Any]:
+    said: dict[str, Any] = {}
+    for part in value.split(","):
+        directive, _, argument = part.strip().lower().partition("=")
+        if directive == "no-store":
+            said["reads"] = said["stores"] = False
+        elif directive == "no-cache":
+            said["reads"] = False
+        elif directive == "max-age":
+            said["max_age_seconds"] = _whole("cache-control", argument.strip().strip('"'), least=0, what="max-age")
+    return said  # directives that mean nothing here are ignored, as RFC 9111 wants it
+
+
+def _own(name: str, value: str) -> dict[str, Any]:
+    if name == "x-helix-cache-namespace":
+        if not NAMESPACE.fullmatch(value):
+            raise InvalidRequest(f"'{name}' must be 1 to 64 letters, digits, dots, dashes or underscores", name)
+        return {"namespace": value}
+    if name == "x-helix-cache-ttl":
+        return {"ttl_seconds": _whole(name, value, least=1)}
+    if name == "x-helix-cache-threshold":
+        try:
+            threshold = float(value)
+        except ValueError:
+            threshold = -1.0
+        if not 0.0 <= threshold <= 1.0:  # also refuses NaN
+            raise InvalidRequest(f"'{name}' must be a number from 0 to 1", name)
+        return {"threshold": threshold}
+    return {}
+
+
+def _whole(header: str, value: str, *, least: int, what: str = "") -> int:
+    if not (value.isascii() and value.isdigit() and len(value) <= 10 and int(value) >= least):
+        subject = f"{what} in '{header}'" if what else f"'{header}'"
+        raise InvalidRequest(f"{subject} must be a whole number of seconds, {least} or more", header)
+    return int(value)

@@ -1,0 +1,138 @@
+"""What makes two requests equal: the canonical key of the exact tier, and the scope of the semantic tier."""
+
+from __future__ import annotations
+
+import json
+import re
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from helix.kernel.wire import Path, replaced
+
+__all__ = ["entry_id", "exact_key", "scope_key"]
+
+_FORMAT = 1
+"""Raised when keys come to mean something else, so that older entries are not found any more."""
+
+# How the answer is delivered, billed or filed, not what it says.
+_IGNORED = frozenset(
+    (
+        "stream",
+        "stream_options",
+        "store",
+        "metadata",
+        "service_tier",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+    )
+)
+
+# Defaults that hold at every provider, so that saying them changes nothing. Temperature and top_p are not among them:
+# vLLM and Ollama take them from the model where OpenAI takes 1.
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "chat": {
+        "n": 1,
+        "presence_penalty": 0,
+        "frequency_penalty": 0,
+        "logprobs": False,
+        "logit_bias": {},
+        "parallel_tool_calls": True,
+        "response_format": {"type": "text"},
+    },
+    "completions": {
+        "n": 1,
+        "best_of": 1,
+        "echo": False,
+        "presence_penalty": 0,
+        "frequency_penalty": 0,
+        "logit_bias": {},
+    },
+    "embeddings": {"encoding_format": "float"},
+    "responses": {
+        "background": False,
+        "parallel_tool_calls": True,
+        "text": {"format": {"type": "text"}},
+        "tool_choice": "auto",
+        "truncation": "disabled",
+    },
+    "messages": {"stop_sequences": []},
+}
+
+# Where orjson may have written a number that has another spelling: 1.0 for 1, 1e16 for 10000000000000000.
+_EXPONENT = re.compile(rb"e[1-9][0-9]")
+
+
+def exact_key(
+    dialect: str, request: dict[str, Any], *, partition: str, namespace: str, variant: tuple[str, ...]
+) -> str:
+    """The digest of everything that can change the answer: equal for equal requests however they are written.
+
+    Dict order, number spelling, nulls, said defaults and `stream` do not matter.
+    """
+    return _digest([_FORMAT, dialect, partition, namespace, variant, _essence(dialect, request)])
+
+
+def scope_key(
+    dialect: str,
+    request: dict[str, Any],
+    question: Path,
+    *,
+    partition: str,
+    namespace: str,
+    variant: tuple[str, ...],
+    embedder: str,
+) -> str:
+    """The digest of everything but the text at `question`: only inside one scope may a near text answer another."""
+    essence = replaced(_essence(dialect, request), {question: None})
+    return _digest([_FORMAT, dialect, partition, namespace, variant, embedder, question, essence])
+
+
+def entry_id(key: str, namespace: str) -> str:
+    """An entry's public id, which is also its store key: namespaces can be listed and flushed by it."""
+    return f"{namespace}:{key}" if namespace else key
+
+
+def _essence(dialect: str, request: dict[str, Any]) -> dict[str, Any]:
+    essence = {key: value for key, value in request.items() if value is not None and key not in _IGNORED}
+    if dialect == "messages" and request.get("metadata") is not None:
+        essence["metadata"] = request["metadata"]  # there it names the end user, as `user` does elsewhere
+    defaults = _DEFAULTS.get(dialect)
+    if defaults:
+        for key in defaults.keys() & essence.keys():
+            if _same(essence[key], defaults[key]):
+                del essence[key]
+    return essence
+
+
+def _same(value: Any, default: Any) -> bool:
+    # To Python, True equals 1 and False 0; to JSON they do not.
+    return value == default and isinstance(value, bool) == isinstance(default, bool)
+
+
+def _digest(value: Any) -> str:
+    return blake2b(_canonical(value), digest_size=20).hexdigest()
+
+
+def _canonical(value: Any) -> bytes:
+    try:
+        written = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        if b".0" not in written and _EXPONENT.search(written) is None:
+            return written
+        value = _whole_numbers(value)
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        # An integer of more than 64 bits, or a lone surrogate: rare, and so may be slow.
+        return json.dumps(_whole_numbers(value), sort_keys=True, separators=(",", ":")).encode()
+
+
+def _whole_numbers(value: Any) -> Any:
+    """The same value with every float that is a whole number as an integer."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, dict):
+        return {key: _whole_numbers(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_whole_numbers(item) for item in value]
+    return value

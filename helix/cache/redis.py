@@ -1,0 +1,221 @@
+"""Answers in Redis: exact ones as plain keys, and a vector index of redisvl's over their questions.
+
+    {prefix}e:{id}   string   an entry, packed (value.py)
+    {prefix}v:{id}   hash     scope, text and vector of the question it answers; indexed
+    {prefix}{dim}    index    HNSW over the vectors of `dim` floats, pre-filtered by scope
+
+Both keys of an entry expire together. Only the semantic tier needs the search module, and only it loads redisvl.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from array import array
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from helix.cache.directives import NAMESPACE
+from helix.cache.value import pack, unpack
+from helix.kernel.errors import BackendUnavailable
+from helix.kernel.redis import Pipe, Script, connect
+from helix.kernel.types import Candidate, Entry, Vector
+
+if TYPE_CHECKING:
+    from helix.cache.search.redis import QuestionIndex
+
+__all__ = ["RedisCacheStore"]
+
+T = TypeVar("T")
+
+_PAGE = 1000  # keys that a scan reads at a time
+_ID = re.compile(rf"(?:{NAMESPACE.pattern}:)?[0-9a-f]{{40}}", re.ASCII)
+
+# In one step, so that no question stays for ever.
+_PUT_QUESTION = Script("""
+redis.call('HSET', KEYS[1], 'scope', ARGV[1], 'text', ARGV[2], ARGV[3], ARGV[4])
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
+""")
+
+
+class RedisCacheStore:
+    """A CacheStore in one Redis, by URL (owned) or client (borrowed).
+
+    `timeout_seconds` bounds every call on a request's path. Every method raises BackendUnavailable.
+    """
+
+    def __init__(self, redis: str | Redis, *, prefix: str = "helix:cache:", timeout_seconds: float = 0.5) -> None:
+        if timeout_seconds <= 0:
+            raise ValueError(f"timeout_seconds must be more than 0, not {timeout_seconds!r}")
+        self._url = redis if isinstance(redis, str) else None
+        self._client: Redis | None = None if isinstance(redis, str) else redis
+        self._prefix = prefix
+        self._timeout_seconds = timeout_seconds
+        self._pipe: Pipe | None = None
+        self._indexes: dict[int, QuestionIndex] = {}
+        self._opening = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Make ready; connects at the first call."""
+        self._ready()
+
+    async def close(self) -> None:
+        """Close what this store opened itself."""
+        pipe, self._pipe = self._pipe, None
+        self._indexes.clear()
+        if pipe is not None:
+            await pipe.close()
+        if self._url is not None and self._client is not None:
+            client, self._client = self._client, None
+            await client.aclose()
+
+    # On the caller's path
+
+    async def get(self, key: str) -> Entry | None:
+        """The entry of a key, in one round trip; None where there is none, or it cannot be read."""
+        value = await self._call("GET", f"{self._prefix}e:{key}")
+        return None if value is None else unpack(key, value)
+
+    async def near(self, scope: str, vector: Vector, *, count: int) -> Sequence[Candidate]:
+        """The nearest entries inside a scope, best first."""
+        index = self._indexes.get(len(vector)) or await self._open_index(len(vector))
+        return await self._bounded(index.near(scope, vector, count=count))
+
+    # Off the caller's path
+
+    async def put(
+        self,
+        key: str,
+        entry: Entry,
+        *,
+        ttl_seconds: float,
+        scope: str = "",
+        text: str = "",
+        vector: Vector | None = None,
+    ) -> None:
+        """Store an entry; with a vector, make it findable by nearness to `text` inside `scope`."""
+        ttl_ms = max(1, round(ttl_seconds * 1000))
+        storing = [self._call("SET", f"{self._prefix}e:{key}", pack(entry), "PX", ttl_ms)]
+        if vector:
+            storing.append(self._put_question(key, scope, text, vector, ttl_ms))
+        await asyncio.gather(*storing)
+
+    async def flush(self, *, namespace: str | None = None, entry_id: str | None = None) -> int:
+        """Remove one entry, one namespace ("" is the default one) or everything; return how many entries went."""
+        if entry_id is not None:
+            if not _ID.fullmatch(entry_id):
+                return 0
+            gone = await self._call("UNLINK", f"{self._prefix}e:{entry_id}")
+            await self._call("UNLINK", f"{self._prefix}v:{entry_id}")
+            return int(gone)
+        if namespace and not NAMESPACE.fullmatch(namespace):
+            return 0
+        removed = 0
+        # Questions first: an answer without its question can still be found, a question without its answer is waste.
+        for kind in ("v", "e"):
+            pattern = f"{namespace}:*" if namespace else "*"
+            async for ids in self._pages(kind, pattern):
+                chosen = [id for id in ids if ":" not in id] if namespace == "" else ids
+                if chosen:
+                    gone = await self._call("UNLINK", *(f"{self._prefix}{kind}:{id}" for id in chosen))
+                    removed += int(gone) if kind == "e" else 0
+        return removed
+
+    async def stats(self) -> Mapping[str, Any]:
+        """Entries, and bytes of answers and questions as Redis counts them, in all and by namespace.
+
+        Reads every key of the cache: for administration, not for a request's path.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        for kind in ("e", "v"):
+            async for ids in self._pages(kind, "*"):
+                sizes = await asyncio.gather(
+                    *(self._call("MEMORY", "USAGE", f"{self._prefix}{kind}:{id}", "SAMPLES", 0) for id in ids)
+                )
+                for id, size in zip(ids, sizes, strict=True):
+                    name = id.rpartition(":")[0]
+                    row = found.setdefault(name, {"namespace": name, "entries": 0, "bytes": 0})
+                    row["entries"] += kind == "e" and size is not None
+                    row["bytes"] += size or 0
+        namespaces = sorted(found.values(), key=lambda row: row["namespace"])
+        return {
+            "entries": sum(row["entries"] for row in namespaces),
+            "bytes": sum(row["bytes"] for row in namespaces),
+            "namespaces": namespaces,
+        }
+
+    # Inside
+
+    async def _put_question(self, key: str, scope: str, text: str, vector: Vector, ttl_ms: int) -> None:
+        arguments = [scope, text.encode(), f"v{len(vector)}", array("f", vector).tobytes(), ttl_ms]
+        try:
+            await _PUT_QUESTION.run(self._ready(), [f"{self._prefix}v:{key}"], arguments)
+        except ResponseError as error:
+            raise self._refused(error) from None
+
+    def _ready(self) -> Pipe:
+        if self._pipe is None:
+            if self._client is None:
+                self._client = connect(self._url or "", socket_connect_timeout=self._timeout_seconds)
+            self._pipe = Pipe(self._client, timeout_seconds=self._timeout_seconds)
+        return self._pipe
+
+    async def _call(self, *command: str | bytes | int | float) -> Any:
+        try:
+            return await self._ready().call(*command)
+        except ResponseError as error:
+            raise self._refused(error) from None
+
+    async def _pages(self, kind: str, pattern: str) -> AsyncIterator[list[str]]:
+        start = f"{self._prefix}{kind}:"
+        escaped = re.sub(r"([*?\[\]\\])", r"\\\1", start)
+        cursor = b"0"
+        while True:
+            cursor, keys = await self._call("SCAN", cursor, "MATCH", escaped + pattern, "COUNT", _PAGE)
+            if keys:
+                yield [key.decode()[len(start) :] for key in keys]
+            if cursor in (b"0", 0):
+                return
+
+    async def _open_index(self, dim: int) -> QuestionIndex:
+        """The index over vectors of this size, created where there is none."""
+        async with self._opening:
+            index = self._indexes.get(dim)
+            if index is None:
+                self._ready()
+                try:
+                    # In a thread: the import takes a tenth of a second.
+                    module = await asyncio.to_thread(import_module, "helix.cache.search.redis")
+                except ImportError:
+                    raise BackendUnavailable(
+                        "the semantic cache needs redisvl: pip install 'helix-gateway[semantic]'"
+                    ) from None
+                index = module.QuestionIndex(
+                    self._client, name=f"{self._prefix}{dim}", prefix=f"{self._prefix}v:", dim=dim, place=self._place()
+                )
+                await self._bounded(index.create())
+                self._indexes[dim] = index
+        return index
+
+    async def _bounded(self, search: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                return await search
+        except TimeoutError:
+            raise BackendUnavailable(f"{self._place()} did not search within {self._timeout_seconds:g} s") from None
+
+    def _place(self) -> str:
+        """Which Redis this is, without its password."""
+        if self._url is None:
+            return "the cache's Redis"
+        parts = urlsplit(self._url)
+        return f"Redis at {parts.path if parts.scheme == 'unix' else parts.netloc.rpartition('@')[2]}"
+
+    def _refused(self, error: ResponseError) -> BackendUnavailable:
+        # The rest of the message may repeat arguments; its first word ("OOM", "READONLY", "WRONGTYPE") does not.
+        return BackendUnavailable(f"{self._place()} refused a command ({str(error).partition(' ')[0] or 'no reason'})")

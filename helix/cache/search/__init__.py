@@ -1,0 +1,1 @@
+"""Finding questions by nearness. Loaded when the semantic tier is first used."""

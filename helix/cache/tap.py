@@ -1,0 +1,92 @@
+"""The reply of a request that the cache could not answer, on its way to the caller: kept if it turns out whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from helix.kernel.errors import UpstreamGarbled
+from helix.kernel.exchange import Exchange
+from helix.kernel.sse import Event
+from helix.kernel.tap import HeaderList, Tap
+from helix.kernel.types import Send
+from helix.kernel.wire import Assembler, Dialect
+
+__all__ = ["CacheTap"]
+
+Keep = Callable[[dict[str, Any], str], None]
+
+
+class CacheTap(Tap):
+    """Adds the cache's headers, and calls `keep(answer, model)` once when a complete 2xx answer has gone by.
+
+    A stream is put together beside its passing; it is complete when its dialect's end has come, so one that is cut off
+    never is. `keep` is None where the answer must not be stored.
+    """
+
+    __slots__ = ("_answer", "_assembler", "_dialect", "_headers", "_hides_usage", "_keep", "_model")
+
+    def __init__(
+        self, exchange: Exchange, dialect: Dialect, send: Send, *, headers: HeaderList, keep: Keep | None
+    ) -> None:
+        super().__init__(exchange, send)
+        self._dialect = dialect
+        self._headers = headers
+        self._keep = keep
+        # Usage is stored with the answer, whether or not this caller wants to see it.
+        self._hides_usage = keep is not None and exchange.ask_usage()
+        self._assembler: Assembler | None = None
+        self._answer: dict[str, Any] | None = None
+        self._model = ""
+
+    async def on_answer(self, answer: Any) -> Any:
+        """Take note of a whole answer."""
+        if isinstance(answer, dict):
+            self._answer = answer
+        return answer
+
+    async def on_start(self, headers: HeaderList) -> HeaderList:
+        """Add the cache's headers."""
+        if not 200 <= self.status < 300:
+            self._keep = None
+        if self._keep is not None:
+            self._model = next((value.decode("latin-1") for name, value in headers if name == b"x-helix-model"), "")
+            if self.is_stream:
+                self._assembler = self._dialect.assembler()
+            elif self._answer is not None:
+                self._finish(self._answer)
+        return [*headers, *self._headers]
+
+    async def on_events(self, events: list[Event], *, last: bool) -> list[Event]:
+        """Assemble the stream, and take out usage that only the cache asked for."""
+        # The caller may act on the end as soon as it is sent, so the answer is on its way to the store before that.
+        for event in events:
+            if self._assembler is not None:
+                self._assemble(self._assembler, event)
+        if not self._hides_usage:
+            return events
+        shown = [event for event in events if not self._is_usage_only(event)]
+        return shown if len(shown) < len(events) else events
+
+    def _assemble(self, assembler: Assembler, event: Event) -> None:
+        try:
+            assembler.feed(event)
+            if self._dialect.is_end(event):
+                answer = assembler.answer()
+                self._assembler = None
+                if answer is not None:
+                    self._finish(answer)
+        except UpstreamGarbled:
+            self._assembler = None  # not ours to judge: the caller gets what the provider sent, and nobody else will
+
+    def _is_usage_only(self, event: Event) -> bool:
+        try:
+            payload = event.json()
+        except UpstreamGarbled:
+            return False
+        return isinstance(payload, dict) and self._dialect.is_usage_only(payload)
+
+    def _finish(self, answer: dict[str, Any]) -> None:
+        keep, self._keep = self._keep, None
+        if keep is not None and self._dialect.is_complete(answer):
+            keep(answer, self._model)

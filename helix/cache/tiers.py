@@ -1,0 +1,269 @@
+"""The two tiers: look for an earlier answer, exact first, then semantic; keep a new one. No HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from helix.cache.breaker import Breaker
+from helix.cache.directives import Directives
+from helix.cache.guards import veto
+from helix.cache.key import entry_id, exact_key, scope_key
+from helix.kernel.errors import BackendUnavailable
+from helix.kernel.lifecycle import Resource
+from helix.kernel.types import CacheStore, Embedder, Entry, Vector
+from helix.kernel.wire import Dialect, Question
+
+__all__ = ["Asked", "Finding", "Mode", "Tiers"]
+
+Mode: TypeAlias = Literal["exact", "semantic", "hybrid"]
+
+NEIGHBOURS = 5
+"""How many near questions are tried before it is a miss: with one, a veto loses the hits that the next would give."""
+MIN_TEXT_CHARS = 12
+"""Shorter texts ("yes", "go on", "thanks") say too little for nearness to mean anything."""
+MAX_TEXT_CHARS = 8192
+"""Beyond the window of the embedding models in use; what is longer is not even sent to the embedder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as it came to the cache, before what stands inside changed it."""
+
+    dialect: Dialect
+    request: dict[str, Any]
+    partition: str
+    wish: Directives
+
+
+@dataclass(slots=True)
+class Finding:
+    """What the tiers found for one request.
+
+    `similarity` is that of the hit, or of the nearest question where a guard vetoed it (`veto`); `nearest` that of the
+    nearest question, whatever came of it. `outage` names what was asked in vain. `question` is set where others who ask
+    nearly the same may be given the answer; `scope` and `vector` are known once it was embedded.
+    """
+
+    key: str
+    status: Literal["exact", "semantic", "miss", "bypass", "refresh"] = "miss"
+    entry: Entry | None = None
+    similarity: float | None = None
+    nearest: float | None = None
+    veto: str | None = None
+    outage: Literal["store", "semantic"] | None = None
+    question: Question | None = None
+    scope: str = ""
+    vector: Vector | None = None
+    tier_ms: dict[str, float] = field(default_factory=dict)
+
+
+class Tiers:
+    """Looks in a store by key and by nearness, and writes to it; spares requests the wait for what is down.
+
+    `threshold` is the least cosine similarity of a semantic hit. `semantic_timeout_seconds` bounds embedding and search
+    together; loading the model at first use is not counted.
+    """
+
+    def __init__(
+        self,
+        store: Resource[CacheStore],
+        embedder: Resource[Embedder],
+        *,
+        mode: Mode,
+        threshold: float,
+        semantic_timeout_seconds: float,
+    ) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._mode = mode
+        self._threshold = threshold
+        self._semantic_timeout_seconds = semantic_timeout_seconds
+        self._store_breaker = Breaker("the cache")
+        self._semantic_breaker = Breaker("the semantic cache")
+
+    async def open(self) -> None:
+        """Open both and use them once, so that the model works and the index exists before the first request."""
+        breaker = self._store_breaker
+        try:
+            store = await self._store.open()
+            await store.get(_NO_DIGEST)
+            if self._mode == "exact":
+                return
+            breaker = self._semantic_breaker
+            embedder = await self._embedder.open()
+            (vector,) = await embedder.embed(["Is everything ready?"])
+            await store.near(_NO_DIGEST, vector, count=1)
+        except BackendUnavailable as error:
+            breaker.failed(error)
+
+    async def look(self, asked: Asked) -> Finding:
+        """Look for an answer that may be given again. Raises nothing for an outage: the finding names it."""
+        wish = asked.wish
+        key = exact_key(
+            asked.dialect.name,
+            asked.request,
+            partition=asked.partition,
+            namespace=wish.namespace,
+            variant=wish.variant,
+        )
+        found = Finding(entry_id(key, wish.namespace))
+        if self._mode != "exact" and asked.request.get("n") in (None, 1):
+            found.question = _eligible(asked.dialect.question(asked.request))
+        if not wish.reads or wish.max_age_seconds == 0:
+            found.status = "refresh"
+            return found
+        looked = False
+        if self._mode != "semantic":
+            looked = await self._look_exact(found, wish)
+        if found.entry is None and found.outage is None and found.question is not None:
+            looked = await self._look_near(found, asked) or looked
+        if not looked:
+            found.status = "bypass"
+        return found
+
+    async def keep(self, found: Finding, asked: Asked, entry: Entry, ttl_seconds: float) -> None:
+        """Store an answer under the key that was looked for, findable by nearness too where it has a question."""
+        if (self._mode == "semantic" and found.question is None) or not self._store_breaker.admits():
+            return
+        try:
+            store = self._store.value or await self._store.open()
+            if found.vector is None:  # not looked for by nearness, so not embedded yet: the exact tier need not wait
+                await store.put(found.key, entry, ttl_seconds=ttl_seconds)
+                await self._embed_late(found, asked)
+            if found.vector and found.question is not None:
+                await store.put(
+                    found.key,
+                    entry,
+                    ttl_seconds=ttl_seconds,
+                    scope=found.scope,
+                    text=found.question.text,
+                    vector=found.vector,
+                )
+        except BackendUnavailable as error:
+            self._store_breaker.failed(error)
+        else:
+            self._store_breaker.succeeded()
+
+    # Inside
+
+    async def _look_exact(self, found: Finding, wish: Directives) -> bool:
+        """Ask the exact tier; whether it could be asked."""
+        if not self._store_breaker.admits():
+            found.outage = "store"
+            return False
+        started = time.perf_counter()
+        try:
+            store = self._store.value or await self._store.open()
+            entry = await store.get(found.key)
+        except BackendUnavailable as error:
+            self._store_breaker.failed(error)
+            found.outage = "store"
+            return False
+        finally:
+            found.tier_ms["exact"] = _ms_since(started)
+        self._store_breaker.succeeded()
+        if entry is not None:
+            if _is_fresh(entry, wish):
+                found.status, found.entry = "exact", entry
+            else:
+                found.status = "refresh"
+        return True
+
+    async def _look_near(self, found: Finding, asked: Asked) -> bool:
+        """Ask the semantic tier; whether it could be asked."""
+        if not self._semantic_breaker.admits():
+            found.outage = "semantic"
+            return False
+        try:
+            store = self._store.value or await self._store.open()
+            embedder = self._embedder.value or await self._embedder.open()
+            started = time.perf_counter()
+            try:
+                async with asyncio.timeout(self._semantic_timeout_seconds):
+                    await self._embed(found, asked, embedder)
+                    if found.vector:
+                        await self._choose(found, asked.wish, store)
+            finally:
+                found.tier_ms["semantic"] = _ms_since(started)
+        except TimeoutError:
+            self._semantic_breaker.failed(BackendUnavailable(f"no answer within {self._semantic_timeout_seconds:g} s"))
+            found.outage = "semantic"
+        except BackendUnavailable as error:
+            self._semantic_breaker.failed(error)
+            found.outage = "semantic"
+        else:
+            self._semantic_breaker.succeeded()
+        return found.outage is None
+
+    async def _embed(self, found: Finding, asked: Asked, embedder: Embedder) -> None:
+        question = found.question
+        if question is None:
+            return
+        (found.vector,) = await embedder.embed([question.text])
+        if not found.vector:
+            found.question = None  # beyond the model's window
+            return
+        found.scope = scope_key(
+            asked.dialect.name,
+            asked.request,
+            question.path,
+            partition=asked.partition,
+            namespace=asked.wish.namespace,
+            variant=asked.wish.variant,
+            embedder=embedder.name,
+        )
+
+    async def _embed_late(self, found: Finding, asked: Asked) -> None:
+        """Embed off the caller's path. An outage leaves the answer to the exact tier."""
+        if found.question is None or not self._semantic_breaker.admits():
+            return
+        try:
+            await self._embed(found, asked, self._embedder.value or await self._embedder.open())
+        except BackendUnavailable as error:
+            self._semantic_breaker.failed(error)
+        else:
+            self._semantic_breaker.succeeded()
+
+    async def _choose(self, found: Finding, wish: Directives, store: CacheStore) -> None:
+        """Take the nearest question that is near enough, passes the guards, and still has its answer."""
+        if found.vector is None or found.question is None:
+            return
+        threshold = max(self._threshold, wish.threshold or 0.0)
+        for candidate in await store.near(found.scope, found.vector, count=NEIGHBOURS):
+            if found.nearest is None:
+                found.nearest = candidate.similarity
+            if candidate.similarity < threshold:
+                return
+            reason = veto(found.question.text, candidate.text)
+            if reason is not None:
+                if found.veto is None and candidate.similarity == found.nearest:
+                    found.veto, found.similarity = reason, candidate.similarity
+                continue
+            entry = await store.get(candidate.entry_id)
+            if entry is not None and _is_fresh(entry, wish):
+                found.status, found.entry, found.similarity = "semantic", entry, candidate.similarity
+                return
+
+
+_NO_DIGEST = "0" * 40
+
+
+def _eligible(question: Question | None) -> Question | None:
+    if question is None or len(question.text.strip()) < MIN_TEXT_CHARS or len(question.text) > MAX_TEXT_CHARS:
+        return None
+    try:
+        question.text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair: JSON may hold one, neither a model nor Redis takes it
+        return None
+    return question
+
+
+def _is_fresh(entry: Entry, wish: Directives) -> bool:
+    return wish.max_age_seconds is None or time.time() - entry.stored_at <= wish.max_age_seconds
+
+
+def _ms_since(started: float) -> float:
+    return (time.perf_counter() - started) * 1000
