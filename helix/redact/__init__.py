@@ -1,0 +1,23 @@
+"""Personal data out of requests, and back into their answers.
+
+    app.add_middleware(RedactMiddleware, entities={"EMAIL_ADDRESS": "placeholder", "US_SSN": "block"})
+
+Importing this loads no detector: Presidio is loaded when the middleware opens.
+"""
+
+from __future__ import annotations
+
+from helix.redact.entities import DEFAULT_ENTITIES, KNOWN_ENTITIES, STRATEGIES
+from helix.redact.explain import Explanation, explain
+from helix.redact.middleware import RedactMiddleware
+from helix.redact.presidio import PresidioDetector
+
+__all__ = [
+    "DEFAULT_ENTITIES",
+    "KNOWN_ENTITIES",
+    "STRATEGIES",
+    "Explanation",
+    "PresidioDetector",
+    "RedactMiddleware",
+    "explain",
+]

@@ -1,0 +1,66 @@
+"""The kinds of personal data that can be looked for, what may be done with each, and what is done by default."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+__all__ = ["DEFAULT_ENTITIES", "KNOWN_ENTITIES", "STRATEGIES", "check_entities", "masked"]
+
+STRATEGIES: Mapping[str, str] = {
+    "placeholder": "replaced by a placeholder, put back into the answer",
+    "mask": "all but the last four letters and digits replaced by *, for good",
+    "keep": "left as it is",
+    "block": "the request is refused",
+}
+"""What may be done with a kind of personal data."""
+
+KNOWN_ENTITIES: Mapping[str, str] = {
+    "EMAIL_ADDRESS": "e-mail addresses",
+    "PHONE_NUMBER": "telephone numbers; bare digits only beside a word such as phone or call",
+    "CREDIT_CARD": "payment cards of every scheme, 12 to 19 digits with a valid check digit",
+    "IBAN_CODE": "international bank account numbers with valid check digits",
+    "US_SSN": "US social security numbers",
+    "US_ITIN": "US individual taxpayer numbers",
+    "US_PASSPORT": "US passport numbers beside the word passport",
+    "US_DRIVER_LICENSE": "US driver's licence numbers beside a word such as driver or license",
+    "US_BANK_NUMBER": "US bank account numbers beside a word such as account",
+    "MEDICAL_LICENSE": "US DEA certificate numbers with a valid check digit beside a word such as DEA",
+    "UK_NHS": "UK NHS numbers with a valid check digit beside the word NHS",
+    "UK_NINO": "UK national insurance numbers",
+    "IP_ADDRESS": "addresses of single hosts; not loopback, networks, masks or version numbers",
+    "CRYPTO": "Bitcoin addresses with a valid checksum",
+    "URL_CREDENTIALS": "user name and password inside a URL",
+    "URL": "URLs with a scheme",
+    "DATE_TIME": "dates",
+    "MAC_ADDRESS": "hardware addresses",
+}
+"""Every kind that the built-in detector finds."""
+
+# A plain URL, a date or a hardware address seldom says who somebody is, and technical text is full of them.
+_OFF_BY_DEFAULT = frozenset({"URL", "DATE_TIME", "MAC_ADDRESS"})
+
+DEFAULT_ENTITIES: Mapping[str, str] = {kind: "placeholder" for kind in KNOWN_ENTITIES if kind not in _OFF_BY_DEFAULT}
+"""What is done with each kind unless configured; kinds that do not stand here are left alone."""
+
+_LETTER_OR_DIGIT = re.compile(r"[^\W_]")
+_SHOWN = 4
+
+
+def check_entities(entities: Mapping[str, str], known: Mapping[str, str] | None = None) -> dict[str, str]:
+    """A copy of a map from kind to strategy. Raises ValueError naming what is unknown, and what is allowed.
+
+    `known` holds the kinds that the detector finds; None where that cannot be told.
+    """
+    for kind, strategy in entities.items():
+        if known is not None and kind not in known:
+            raise ValueError(f"unknown entity {kind!r}; known are {', '.join(sorted(known))}")
+        if strategy not in STRATEGIES:
+            raise ValueError(f"unknown strategy {strategy!r} for {kind}; allowed are {', '.join(STRATEGIES)}")
+    return dict(entities)
+
+
+def masked(value: str) -> str:
+    """The value with all its letters and digits but the last four as `*`; where there are eight or fewer, with all."""
+    total = len(_LETTER_OR_DIGIT.findall(value))
+    return _LETTER_OR_DIGIT.sub("*", value, count=total - _SHOWN if total > 2 * _SHOWN else 0)

@@ -1,0 +1,104 @@
+"""What is done with the personal data found in some texts: placeholders, masks, a refusal. Pure: no I/O, no waiting."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from helix.kernel.errors import BackendUnavailable
+from helix.kernel.types import Span
+from helix.kernel.wire import Path, Text
+from helix.redact.entities import masked
+from helix.redact.segments import Segment, rewritten
+from helix.redact.vault import Vault
+
+__all__ = ["Policy", "Redaction", "place", "redact"]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What to do with each kind: a strategy by kind, and one for kinds not named; findings under the score are kept."""
+
+    strategies: Mapping[str, str]
+    otherwise: str = "keep"
+    score_threshold: float = 0.0
+
+    def of(self, span: Span) -> str:
+        """The strategy for a finding."""
+        return "keep" if span.score < self.score_threshold else self.strategies.get(span.kind, self.otherwise)
+
+
+@dataclass
+class Redaction:
+    """Some texts without their personal data: what to put where, and how much of each kind went."""
+
+    edits: dict[Path, str] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    blocked: tuple[str, str] | None = None
+    """The kind and the place of what may not pass at all; nothing else is then told."""
+
+
+def redact(
+    texts: Sequence[Text], parts: Sequence[Segment], found: Sequence[Sequence[Span]], policy: Policy, vault: Vault
+) -> Redaction:
+    """Take out what was found in each segment of the texts.
+
+    A value that was found somewhere is taken out wherever it stands, also where its surroundings did not give it away.
+    Raises BackendUnavailable where the spans do not fit the texts.
+    """
+    redaction = Redaction()
+    inside = [list(_checked(part, spans)) for part, spans in zip(parts, found, strict=True)]
+    new: dict[str, tuple[str, str]] = {}
+    for part, spans in zip(parts, inside, strict=True):
+        for span in spans:
+            strategy = policy.of(span)
+            if strategy == "block":
+                return Redaction(blocked=(span.kind, place(texts[part.source].path)))
+            if strategy != "keep":
+                value = part.value[span.start : span.end]
+                instead = masked(value) if strategy == "mask" else vault.placeholder(span.kind, value)
+                new.setdefault(value, (span.kind, instead))
+    if not new:
+        return redaction
+    # Longest first, so that of two values where one begins the other the whole is taken.
+    longest_first = sorted(new, key=len, reverse=True)
+    anywhere = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
+    changes: dict[int, list[tuple[Segment, str]]] = {}
+    for part, spans in zip(parts, inside, strict=True):
+        places = [(span.start, span.end) for span in spans if policy.of(span) != "keep"]
+        places += [match.span() for match in anywhere.finditer(part.value) if not _overlaps(match.span(), places)]
+        if not places:
+            continue
+        pieces: list[str] = []
+        at = 0
+        for start, end in sorted(places):
+            kind, instead = new[part.value[start:end]]
+            pieces += (part.value[at:start], instead)
+            at = end
+            redaction.counts[kind] = redaction.counts.get(kind, 0) + 1
+        changes.setdefault(part.source, []).append((part, "".join((*pieces, part.value[at:]))))
+    for source, changed in changes.items():
+        redaction.edits[texts[source].path] = rewritten(texts[source].value, changed)
+    return redaction
+
+
+def place(path: Path) -> str:
+    """A path as people write it: messages[0].content."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+
+
+def _checked(part: Segment, spans: Sequence[Span]) -> Iterator[Span]:
+    """The spans of what a detector was shown as spans of the value; what lies in the hint is not the caller's."""
+    offset, last = len(part.hint), 0
+    for span in spans:
+        if not last <= span.start <= span.end <= len(part.shown):
+            raise BackendUnavailable("the detector of personal data gave spans that do not fit the text")
+        last = span.end
+        start, end = max(span.start - offset, 0), span.end - offset
+        if start < end:
+            yield Span(start, end, span.kind, span.score, span.recognizer)
+
+
+def _overlaps(at: tuple[int, int], places: Sequence[tuple[int, int]]) -> bool:
+    return any(start < at[1] and at[0] < end for start, end in places)

@@ -1,0 +1,120 @@
+"""Values put back into a reply as it passes, whole or streamed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from helix.kernel.errors import UpstreamGarbled
+from helix.kernel.exchange import Exchange
+from helix.kernel.sse import Event
+from helix.kernel.tap import HeaderList, Tap
+from helix.kernel.types import Send
+from helix.kernel.wire import Channel, Dialect, Text, replaced
+from helix.redact.restore import Restorer, RunningText
+
+__all__ = ["RestoreTap"]
+
+
+class RestoreTap(Tap):
+    """Restores a reply. Events without an angle, while nothing is held back, pass as the bytes they are, unparsed."""
+
+    __slots__ = ("_dialect", "_header", "_held", "_restorer")
+
+    def __init__(
+        self, exchange: Exchange, send: Send, dialect: Dialect, restorer: Restorer, header: tuple[bytes, bytes]
+    ) -> None:
+        super().__init__(exchange, send)
+        self._dialect = dialect
+        self._restorer = restorer
+        self._header = header
+        self._held: dict[Channel, tuple[RunningText, Event]] = {}
+        """Channels that hold something back, each with the latest event that carried a piece of it."""
+
+    async def on_start(self, headers: HeaderList) -> HeaderList:
+        """Say what was taken out of the request."""
+        return [*headers, self._header]
+
+    async def on_answer(self, answer: Any) -> Any:
+        """Restore every text of a whole answer."""
+        if not isinstance(answer, dict):
+            return answer
+        edits = {}
+        for text in self._dialect.answer_texts(answer):
+            value = self._restorer.whole(text.value, text.form)
+            if value != text.value:
+                edits[text.path] = value
+        return replaced(answer, edits)
+
+    async def on_events(self, events: list[Event], *, last: bool) -> list[Event]:
+        """Restore the texts of some events."""
+        out: list[Event] = []
+        changed = False
+        for event in events:
+            if self._held or _may_change(event.data):
+                restored = self._restored(event)
+                changed = changed or restored != [event]
+                out += restored
+            else:
+                out.append(event)
+        if last and self._held:
+            changed = True
+            out += self._flushed(list(self._held))
+        return out if changed else events
+
+    def _restored(self, event: Event) -> list[Event]:
+        """The event restored, after events with what must be said before it."""
+        try:
+            payload = event.json()
+        except UpstreamGarbled:
+            return [event]
+        if not isinstance(payload, dict):
+            ends = self._held and self._dialect.is_end(event)
+            return [*self._flushed(list(self._held)), event] if ends else [event]
+        texts = self._dialect.event_texts(payload)
+        running: dict[Channel, Any] = dict(self._held)
+        for text in texts:
+            if text.channel is not None:
+                running.setdefault(text.channel, None)
+        closing = self._dialect.closes(payload, running) if running else []
+        if self._held and self._dialect.is_end(event):
+            closing = list(running)
+        here = {text.channel for text in texts}
+        before = self._flushed([channel for channel in closing if channel in self._held and channel not in here])
+        edits = {}
+        for text in texts:
+            value = self._next(text, event, text.channel in closing)
+            if value != text.value:
+                edits[text.path] = value
+        if not edits:
+            return [*before, event]
+        changed = replaced(payload, edits)
+        return [*before, Event(orjson.dumps(changed), event.name, event.id, event.retry, json=changed)]
+
+    def _next(self, text: Text, event: Event, closing: bool) -> str:
+        """What can be said of a text of an event."""
+        if text.channel is None:  # a snapshot of what was streamed before
+            return self._restorer.whole(text.value, text.form, counts=False)
+        held = self._held.pop(text.channel, None)
+        running = held[0] if held else RunningText(self._restorer, text.form)
+        value = running.feed(text.value)
+        if closing:
+            value += running.flush()
+        elif running.is_holding:
+            self._held[text.channel] = running, event
+        return value
+
+    def _flushed(self, channels: list[Channel]) -> list[Event]:
+        """Events with what these channels held back."""
+        out = []
+        for channel in channels:
+            running, template = self._held.pop(channel)
+            payload = self._dialect.delta(template.json(), channel, running.flush())
+            out.append(Event.of(payload, template.name))
+        return out
+
+
+def _may_change(data: bytes | None) -> bool:
+    """Whether an event may hold an angle, or half of one spelled as an escape."""
+    return data is not None and (b"<" in data or b"\\u003" in data or b"\\\\" in data)
