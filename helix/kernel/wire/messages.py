@@ -121,9 +121,9 @@ class Messages(Dialect):
     def is_complete(self, answer: Json) -> bool:
         """Whether the turn ended by itself and holds words, and thinking, alone."""
         blocks = objects(answer.get("content"))
-        kinds = {block.get("type") for _, block in blocks if isinstance(block.get("type"), str)}
-        ended = answer.get("stop_reason") in ("end_turn", "stop_sequence")
-        return ended and "text" in kinds and bool(kinds <= {"text", "thinking", "redacted_thinking"})
+        kinds: set[Any] = {block.get("type") for _, block in blocks if isinstance(block.get("type"), str)}
+        words = "text" in kinds and kinds <= {"text", "thinking", "redacted_thinking"}
+        return words and answer.get("stop_reason") in ("end_turn", "stop_sequence")
 
     # The stream
 

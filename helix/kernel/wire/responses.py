@@ -30,27 +30,9 @@ from helix.kernel.wire.base import (
 )
 
 # Fields of an item, or of a part of one, that hold a text; those that hold more parts, or texts, inside.
-_TEXTS = frozenset(
-    [
-        "text",
-        "refusal",
-        "transcript",
-        "content",
-        "input",
-        "output",
-        "code",
-        "logs",
-        "query",
-        "reason",
-        "stdout",
-        "stderr",
-        "diff",
-        "arguments",
-    ]
-)
-_PARTS = frozenset(
-    ["content", "summary", "output", "outputs", "results", "queries", "action", "operation", "command", "commands"]
-)
+_TEXTS = {"text", "refusal", "transcript", "content", "input", "output", "arguments", "code", "logs", "query", "reason"}
+_TEXTS |= {"stdout", "stderr", "diff"}
+_PARTS = {"content", "summary", "output", "outputs", "results", "queries", "action", "operation", "command", "commands"}
 
 # Which field a `….done` event repeats whole, and which index tells an item's texts apart, by the channel's kind.
 _CHANNELS: dict[str, tuple[str, str | None]] = {
