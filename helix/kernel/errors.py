@@ -12,7 +12,8 @@
     │       └── ModelNotFound       404    model_not_found
     ├── Unauthenticated             401  authentication_error   invalid_api_key
     ├── Forbidden                   403  permission_error       permission_denied
-    │   └── ModelNotAllowed         403    model_not_allowed
+    │   ├── ModelNotAllowed         403    model_not_allowed
+    │   └── ModelUnpriced           403    model_unpriced
     ├── RateLimited                 429  rate_limit_error       rate_limit_exceeded
     ├── BudgetExceeded              429  budget_exceeded        budget_exceeded
     ├── BackendUnavailable          503  service_unavailable    backend_unavailable
@@ -133,6 +134,12 @@ class ModelNotAllowed(Forbidden):
     """The caller's key does not allow this model."""
 
     code = "model_not_allowed"
+
+
+class ModelUnpriced(Forbidden):
+    """A budget applies, and nobody knows what the model costs."""
+
+    code = "model_unpriced"
 
 
 class RateLimited(HelixError):

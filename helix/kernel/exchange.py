@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any
 
@@ -54,6 +55,7 @@ class Exchange:
         "dialect",
         "id",
         "max_body_bytes",
+        "on_read",
         "principal",
         "record",
         "scope",
@@ -73,6 +75,8 @@ class Exchange:
         self.record = Record()
         self.usage_hidden = False
         """Whether some stage asked for usage that the caller did not ask for; that stage takes it out of the stream."""
+        self.on_read: Callable[[], object] | None = None
+        """Called once the body has been read: for a stage that must not read it itself, yet has a word on it."""
         self.max_body_bytes = MAX_BODY_BYTES
         self.body_timeout_seconds = BODY_TIMEOUT_SECONDS
         self._outer_receive = receive
@@ -128,6 +132,8 @@ class Exchange:
         if self.dialect is not None:
             self.dialect.check(payload)
         self._body, self._payload = body, payload
+        if self.on_read is not None:
+            self.on_read()
 
     def replace(self, payload: dict[str, Any]) -> None:
         """Put another payload in the place of the caller's; it is encoded, once, when the body is next needed."""
