@@ -1,0 +1,1 @@
+"""Measures Helix beside a bare proxy and other gateways, on this machine, in one run."""

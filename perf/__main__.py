@@ -1,0 +1,149 @@
+"""`python -m perf NAME`: measures, prints a table, and as the last line one JSON object.
+
+Exit codes: 0 measured, 1 something that was to be measured did not run or answered wrongly, 2 a wrong argument.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from perf import idle, passthrough, soak, stages, stream, table
+from perf.peers import Place, helix
+from perf.process import ROOT, Unavailable, status_of
+
+Options = argparse.Namespace
+Measure = Callable[[Place, Options], dict[str, Any]]
+
+RESULTS = ROOT / "perf" / "results" / "latest.json"
+QUESTIONS = ROOT.parent / "shared" / "data" / "semcache" / "banking77_dev.jsonl"
+_PORT = 8000
+
+
+def _replay(place: Place, options: Options) -> dict[str, Any]:
+    # Imported here: the official client takes a second to import, and the other measurements do without.
+    from perf.replay import replay
+
+    with ExitStack() as stack:
+        origin, key = options.base_url, _master_key()
+        if origin is None and _answers(_PORT) and key:
+            origin = f"http://127.0.0.1:{_PORT}"
+        if origin is None:
+            gateway = helix("replay", {}, config=False)(place, stack)
+            origin, key = f"http://127.0.0.1:{gateway.plain.port}", gateway.master_key
+        if not key:
+            raise Unavailable("no master key: set HELIX_MASTER_KEY, or HELIX_DATA_DIR to the gateway's data folder")
+        report = replay(origin.rstrip("/"), key, options.file, count=options.count, model=options.model)
+    return report | {"gateway": origin, "file": options.file.name}
+
+
+NAMES: dict[str, Measure] = {
+    "passthrough": lambda place, options: passthrough.measure(place, options.seconds or 10.0),
+    "exact_hit": lambda place, options: stages.exact_hit(place, options.seconds or 10.0),
+    "semantic_hit": lambda place, options: stages.semantic_hit(place, options.seconds or 10.0),
+    "full": lambda place, options: stages.full(place, options.seconds or 10.0),
+    "stream": lambda place, options: stream.measure(place, options.seconds or 10.0),
+    "idle": lambda place, options: idle.measure(place, options.seconds or 20.0),
+    "soak": lambda place, options: soak.measure(place, options.seconds or 600.0, options.rate),
+    "replay": _replay,
+}
+_NOT_IN_ALL = {"soak"}
+
+
+def main() -> int:
+    """Measure what the arguments name."""
+    options = _arguments()
+    names = [name for name in NAMES if name not in _NOT_IN_ALL] if options.name == "all" else [options.name]
+    results: dict[str, Any] = {}
+    cpus = sorted(os.sched_getaffinity(0))
+    pinned = not options.unpinned and len(cpus) > 1
+    for name in names:
+        if not options.json:
+            print(f"measuring {name} …", flush=True)
+        with tempfile.TemporaryDirectory(prefix="helix-perf-") as folder:
+            # The replay is no comparison, so nothing has to keep out of another's way.
+            apart = pinned and name != "replay"
+            place = Place(Path(folder), tuple(cpus[:1]) if apart else (), tuple(cpus[1:2]) if apart else ())
+            try:
+                results[name] = NAMES[name](place, options)
+            except Unavailable as error:
+                results[name] = {"unavailable": str(error)}
+        if not options.json:
+            table.show(name, results[name])
+    found = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": _machine(len(cpus), pinned)}
+    if options.name == "all":
+        found["results"] = results
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps(found, indent=2) + "\n")
+    else:
+        found |= {"name": options.name, "result": results[options.name]}
+    print(json.dumps(found))
+    return 0 if all(_is_good(result) for result in results.values()) else 1
+
+
+def _is_good(result: dict[str, Any]) -> bool:
+    """Whether it ran, its books balance, and Helix answered without errors; a target that is missed is no failure."""
+    if "unavailable" in result or result.get("faults"):
+        return False
+    blocks = [block for block in (result, *result.values()) if isinstance(block, dict) and "gateways" in block]
+    ours = [
+        one
+        for block in blocks
+        for name, found in block["gateways"].items()
+        if name not in ("direct", "bare", "litellm", "portkey")
+        for one in found.values()
+        if isinstance(one, dict)
+    ]
+    absent = [name for block in blocks for name in block["missing"] if name not in ("litellm", "portkey")]
+    return not absent and all(one["good"] for one in ours)
+
+
+def _machine(cpus: int, pinned: bool) -> dict[str, Any]:
+    model = ""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.partition(":")[2].strip()
+            break
+    return {"cpus": cpus, "model": model, "python": platform.python_version(), "pinned": pinned}
+
+
+def _master_key() -> str:
+    file = Path(os.environ.get("HELIX_DATA_DIR") or ROOT / ".helix") / "master.key"
+    return os.environ.get("HELIX_MASTER_KEY") or (file.read_text().strip() if file.exists() else "")
+
+
+def _answers(port: int) -> bool:
+    try:
+        return status_of(port, "/health/ready") == 200
+    except OSError:
+        return False
+
+
+def _arguments() -> Options:
+    parser = argparse.ArgumentParser(prog="python -m perf", description=__doc__)
+    parser.add_argument("name", choices=[*NAMES, "all"], help="what to measure; all leaves the long soak out")
+    parser.add_argument("--seconds", type=float, help="measured time a gateway and load, in all rounds together")
+    parser.add_argument("--json", action="store_true", help="print the JSON object only")
+    parser.add_argument("--unpinned", action="store_true", help="let gateways and load run on all CPUs")
+    parser.add_argument("--rate", type=float, default=100.0, help="soak: requests a second")
+    parser.add_argument("--file", type=Path, default=QUESTIONS, help="replay: JSON Lines with q, or a and b")
+    parser.add_argument("--base-url", help="replay: the gateway; without it the one on port 8000, else one is started")
+    parser.add_argument("--count", type=int, default=1000, help="replay: how many requests")
+    parser.add_argument("--model", default="demo/echo", help="replay: the model; one that restates the question")
+    options = parser.parse_args()
+    if options.seconds is not None and options.seconds <= 0:
+        parser.error("--seconds must be above 0")
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""What the load asks: endless or finite sequences of questions, by name, the same for the same seed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count, cycle, product
+
+import orjson
+
+__all__ = ["MAKERS", "Question", "body_of"]
+
+SYSTEM = (
+    "You are a helpful assistant of a bank's customer service. Answer briefly, in plain words, and never invent "
+    "a rule that you do not know."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question and what the answer to it must contain."""
+
+    text: str
+    expect: str
+    stream: bool = False
+
+
+def _parts(text: str, separator: str | None = "|") -> tuple[str, ...]:
+    return tuple(text.split(separator))
+
+
+_BASES = (
+    "How do I reset the password of my account?",
+    "Where can I see the status of my card delivery?",
+    "What is the fee for a transfer to another country?",
+    "Why was my card payment declined at the shop?",
+    "How long does a bank transfer take to arrive?",
+    "How can I change the address on my profile?",
+    "What should I do when my phone with the app is stolen?",
+    "Can I open a second account for my savings?",
+)
+_OPENINGS = _parts(
+    "Please tell me: |Hello! |Hi there, |Excuse me, |Quick question: |Good morning. |Hey, |I would like to know: "
+    "|Could you help me? |I have a question. |One thing, please: |Hello team, "
+)
+_CLOSINGS = _parts(
+    " Thanks!| Thank you.| Thank you very much.| Please let me know.| Many thanks in advance.| I appreciate your help."
+    "| Cheers!| Thanks a lot for your help.| Kind regards.| Thank you so much!"
+)
+_MIDDLES = _parts(
+    "|please, |just wondering, |if you can say, |for my information, |when you have a moment, |to be sure, "
+    "|I was wondering, "
+)
+_FAREWELLS = _parts(
+    "| Have a nice day.| Best wishes.| Talk soon.| Bye!| Have a good week.| See you.| Warm regards.| All the best."
+    "| Take care."
+)
+_TOPICS = _parts(
+    """
+    glacier violin harbour enzyme orchard turbine parliament comet linen beekeeper reef archive kiln monsoon
+    satellite bakery fossil lighthouse tariff marathon pigment subway vineyard compass dialect furnace meadow
+    treaty neuron canal tapestry volcano ledger falcon cathedral barley asteroid carpenter tundra quartz
+    ferry mosaic pension glassblower drought sonata bridge vaccine plough antenna ballet cobbler delta
+    escalator fresco granite hammock island jigsaw kettle lagoon magnet nursery oasis paddle quarry railway
+    saffron telescope umbrella velvet windmill yeast zeppelin auction bamboo cinnamon dockyard eclipse
+    fountain gallery hydrant ivory jasmine kayak locomotive mammoth nectar obelisk pelican quilt rapeseed
+    sawmill tannery urchin varnish walnut xylophone yoghurt zinc
+""",
+    None,
+)
+_FORMS = (
+    "Compare {} and {} with regard to {}, and say what {} has to do with {}.",
+    "Explain how {} changed the history of {}, with an example from {} and one of {} and {}.",
+    "Write a plan for a museum of {} that also shows {}, {}, {} and {}.",
+    "What would a story about {} and {} say of {}, given {} and {}?",
+    "List the risks of moving {} near {}, when {} and {} depend on {}.",
+)
+
+
+def same(seed: int) -> Iterator[Question]:
+    """One question for ever, for gateways that keep nothing."""
+    question = Question(_BASES[seed % len(_BASES)], _BASES[seed % len(_BASES)])
+    while True:
+        yield question
+
+
+def bases(seed: int) -> Iterator[Question]:
+    """Each stored question once: what fills the cache before hits are measured."""
+    return (Question(text, text) for text in _BASES)
+
+
+def repeated(seed: int) -> Iterator[Question]:
+    """The stored questions in turn, word for word: exact hits."""
+    while True:
+        yield from bases(seed)
+
+
+def paraphrased(seed: int) -> Iterator[Question]:
+    """The stored questions with other words round them, no two the same, from a place that depends on the seed."""
+    forms = list(product(_OPENINGS, _MIDDLES, _BASES, _CLOSINGS, _FAREWELLS))
+    random.Random(0).shuffle(forms)
+    first = seed * 9_601 % len(forms)
+    for opening, middle, base, closing, farewell in forms[first:] + forms[:first]:
+        start = base[0].lower() + base[1:] if middle else base
+        # Its first letter is a small one where the answer restates the paraphrase itself.
+        yield Question(f"{opening}{middle}{start}{closing}{farewell}", base[1:])
+
+
+def fresh(seed: int) -> Iterator[Question]:
+    """New questions for ever, every second one with a made-up e-mail address that the answer must give back."""
+    rng = random.Random(seed)
+    for number in count():
+        text = rng.choice(_FORMS).format(*rng.sample(_TOPICS, 5))
+        if number % 2:
+            text += f" Send a copy to {rng.choice(_TOPICS)}.{seed}.{number}@example.com today."
+        yield Question(text, text)
+
+
+def mixed(seed: int) -> Iterator[Question]:
+    """What a long run asks: half new, a third word for word repeated, a sixth paraphrased; every third one streamed."""
+    near, again = cycle(paraphrased(seed)), repeated(seed)
+    kinds = cycle((fresh(seed), near, fresh(seed + 1), again, fresh(seed + 2), again))
+    for number, kind in enumerate(kinds):
+        question = next(kind)
+        # A streamed answer comes word by word, so that only a word of it can be looked for.
+        yield Question(question.text, "asked: ", stream=True) if number % 3 == 0 else question
+
+
+MAKERS: dict[str, Callable[[int], Iterator[Question]]] = {
+    maker.__name__: maker for maker in (same, bases, repeated, paraphrased, fresh, mixed)
+}
+
+
+def body_of(question: Question, model: str, *, stream: bool = False, max_tokens: int = 256) -> bytes:
+    """The chat completion request that asks it."""
+    request = {
+        "model": model,
+        "messages": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question.text}],
+        "temperature": 0.2,
+        "max_tokens": max_tokens,
+    }
+    if stream or question.stream:
+        request["stream"] = True
+    return orjson.dumps(request)
