@@ -125,9 +125,7 @@ class Pipe:
                 reader.cancel()
             self._reader = None
             # Closing politely would wait for the very peer that does not answer.
-            transport = getattr(connection, "_writer", None)
-            if transport is not None:
-                transport.close()
+            connection._close()
 
 
 class Script:

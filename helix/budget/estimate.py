@@ -1,0 +1,160 @@
+"""How many tokens a request can cost at most, and how many it did where the provider did not count them."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+from helix.budget.price import ModelPrice
+from helix.kernel.exchange import Exchange
+from helix.kernel.types import Money, Price, Usage
+from helix.kernel.wire import Dialect
+
+__all__ = ["Sizes", "dearest", "estimated_input_tokens", "tokens_of", "worst_case"]
+
+IMAGE_TOKENS = 48_169
+"""The most one image costs: gpt-4o-mini's 2833 and 5667 for each of at most 8 tiles (OpenAI's vision guide)."""
+
+TEMPLATE_TOKENS = 64
+"""What a chat template puts round a conversation; what it puts round a message is less than its JSON."""
+
+TOOLS_TOKENS = 1024
+"""What a provider's own prompt about tools adds at most: Anthropic's tables say up to 804."""
+
+UNKNOWN_CONTEXT_TOKENS = 1_048_576
+"""The context of a model that the price table does not know: the largest that is usual."""
+
+BYTES_PER_TOKEN = 3
+"""Errs on the side of more tokens: cl100k and o200k have 4.2 to 4.5 bytes a token on prose and on code, 3.2 on JSON,
+3.05 and 4.3 on Chinese; digits (2.2) and emoji (1.5) alone have fewer (measured with tiktoken)."""
+
+# What stands for content that is not in the request, so that nothing but the model's context bounds it.
+_ELSEWHERE = ("previous_response_id", "conversation", "prompt_id", "web_search_options", "mcp_servers", "container")
+_OPAQUE_PARTS = frozenset(
+    {"file", "input_file", "document", "video_url", "input_video", "item_reference", "container_upload"}
+)
+_IMAGE_PARTS = frozenset({"image", "image_url", "input_image", "computer_screenshot"})
+_OWN_TOOLS = ("web_", "file_search", "code_", "mcp", "tool_search", "image_generation")
+_NESTED = ("content", "output")
+
+
+@runtime_checkable
+class Sizes(Protocol):
+    """A price that also knows how much a model takes in and gives out."""
+
+    def find(self, model: str) -> ModelPrice | None:
+        """The model's price and sizes; None where it is not known."""
+        ...
+
+
+def worst_case(exchange: Exchange, sizes: ModelPrice | None, default_max_output_tokens: int) -> Usage:
+    """The most tokens that a request can be charged for.
+
+    Input: no byte-level tokenizer makes more tokens of a text than it has bytes, and JSON never takes fewer bytes
+    than the text in it; so the body's length is a bound, with images counted by themselves and, where the request
+    refers to content that is not in it (a file, an earlier response, a provider's own search), the model's whole
+    context instead. Output: the caller's cap, else the model's own, else `default_max_output_tokens`; for each
+    choice.
+    """
+    dialect, request = exchange.dialect, exchange.payload
+    tokens = len(exchange.body) + TEMPLATE_TOKENS
+    tools = request.get("tools") or request.get("functions")
+    if tools:
+        tokens += TOOLS_TOKENS
+    images, image_bytes, opaque = _attachments(request)
+    tokens += images * IMAGE_TOKENS - image_bytes
+    if opaque or (isinstance(tools, list) and any(map(_runs_at_the_provider, tools))):
+        context = sizes.max_input_tokens if sizes is not None else None
+        tokens = max(tokens, context or UNKNOWN_CONTEXT_TOKENS)
+    cap = _cap(dialect, request) if dialect is not None else None
+    if cap is None:
+        cap = (sizes.max_output_tokens if sizes is not None else None) or default_max_output_tokens
+    return Usage(tokens, cap * (dialect.choices(request) if dialect is not None else 1))
+
+
+def dearest(price: Price, model: str, usage: Usage) -> Money | None:
+    """The most a usage can cost: with its input fresh, cached or written to a cache, its output spoken or thought."""
+    tokens_in, tokens_out = usage.input_tokens, usage.output_tokens
+    best = price(model, usage)
+    if best is None:
+        return None
+    chosen = usage
+    for other in (
+        Usage(tokens_in, tokens_out, cache_write_tokens=tokens_in),
+        Usage(tokens_in, tokens_out, cached_input_tokens=tokens_in),
+    ):
+        cost = price(model, other)
+        if cost is not None and cost > best:
+            best, chosen = cost, other
+    thought = price(
+        model,
+        Usage(
+            tokens_in, tokens_out, chosen.cached_input_tokens, chosen.cache_write_tokens, reasoning_tokens=tokens_out
+        ),
+    )
+    return best if thought is None or thought < best else thought
+
+
+def tokens_of(size_bytes: int) -> int:
+    """About how many tokens a text of so many bytes has; rather more than fewer."""
+    return -(-size_bytes // BYTES_PER_TOKEN)
+
+
+def estimated_input_tokens(exchange: Exchange) -> int:
+    """About how many tokens a request's input has, where the provider did not count them."""
+    if exchange.dialect is None:
+        return 0
+    images, _, _ = _attachments(exchange.payload)
+    size = sum(len(text.value.encode("utf-8", "replace")) for text in exchange.dialect.texts(exchange.payload))
+    return tokens_of(size) + images * IMAGE_TOKENS
+
+
+def _cap(dialect: Dialect, request: dict[str, Any]) -> int | None:
+    cap = dialect.max_output_tokens(request)
+    # Servers differ in which of the two they obey where a caller gives both.
+    other = request.get("max_tokens")
+    return max(cap, other) if cap is not None and isinstance(other, int) else cap
+
+
+def _runs_at_the_provider(tool: Any) -> bool:
+    kind = tool.get("type") if isinstance(tool, dict) else None
+    return isinstance(kind, str) and kind.startswith(_OWN_TOOLS)
+
+
+def _attachments(request: dict[str, Any]) -> tuple[int, int, bool]:
+    # Images, the bytes of the request that they take, and whether there is content that is not in the request.
+    images = image_bytes = 0
+    opaque = any(request.get(key) for key in _ELSEWHERE) or isinstance(request.get("prompt"), dict)
+    stack: list[Any] = []
+    for key in ("messages", "input"):
+        items = request.get(key)
+        if isinstance(items, list):
+            stack.extend(item for item in items if isinstance(item, dict))
+    while stack:
+        part = stack.pop()
+        for key in _NESTED:
+            inner = part.get(key)
+            if isinstance(inner, list):
+                stack.extend(item for item in inner if isinstance(item, dict))
+            elif isinstance(inner, dict):
+                stack.append(inner)
+        kind = part.get("type")
+        if not isinstance(kind, str):
+            continue
+        if kind in _IMAGE_PARTS:
+            images += 1
+            image_bytes += _data_bytes(part)
+        elif kind in _OPAQUE_PARTS:
+            source = part.get("source")
+            opaque = opaque or not (isinstance(source, dict) and source.get("type") in ("text", "content"))
+    return images, image_bytes, opaque
+
+
+def _data_bytes(part: dict[str, Any]) -> int:
+    for holder in (part.get("image_url"), part.get("source")):
+        if isinstance(holder, str):
+            return len(holder)
+        if isinstance(holder, dict):
+            data = holder.get("url") if "url" in holder else holder.get("data")
+            if isinstance(data, str):
+                return len(data)
+    return 0

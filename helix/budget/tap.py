@@ -1,0 +1,120 @@
+"""What the budget stage reads of a reply: the model that answered, what it counted, how much was delivered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from helix.budget.estimate import estimated_input_tokens, tokens_of
+from helix.kernel.errors import UpstreamGarbled
+from helix.kernel.exchange import Exchange
+from helix.kernel.sse import Event
+from helix.kernel.tap import HeaderList, Tap
+from helix.kernel.types import Money, Price, Send, Usage
+
+__all__ = ["BudgetTap"]
+
+
+class BudgetTap(Tap):
+    """Passes a reply on and can say, at any moment, what the request has cost so far."""
+
+    __slots__ = (
+        "_answered_by",
+        "_counted",
+        "_delivered_bytes",
+        "_ended",
+        "_hides_usage",
+        "_price",
+        "_readable",
+        "worst",
+    )
+
+    def __init__(self, exchange: Exchange, send: Send, price: Price, *, worst: Money | None, hides_usage: bool) -> None:
+        super().__init__(exchange, send)
+        self.worst = worst
+        """What is reserved, charged where a reply cannot be read at all; None where nothing is reserved."""
+        self._price = price
+        self._hides_usage = hides_usage
+        self._answered_by: list[str] = []
+        self._counted: Usage | None = None
+        self._delivered_bytes = 0
+        self._ended = False
+        self._readable = False
+
+    async def on_start(self, headers: HeaderList) -> HeaderList:
+        """Note who answered; tell the cost of a whole answer."""
+        for name, value in headers:
+            if name.lower() == b"x-helix-model":
+                self._answered_by.insert(0, value.decode("latin-1"))
+        if self.is_stream:
+            self._readable = True
+            return headers
+        cost = self.cost() if self._readable or self.status >= 400 else None
+        return headers if cost is None else [*headers, (b"x-helix-cost-usd", str(cost).encode())]
+
+    async def on_answer(self, answer: Any) -> Any:
+        """Note the usage of a whole answer, or the length of its texts where it tells none."""
+        dialect = self.exchange.dialect
+        if isinstance(answer, dict) and dialect is not None and self.status < 400:
+            self._readable = self._ended = True
+            self._note_model(answer)
+            self._counted = dialect.usage(answer)
+            if self._counted is None:
+                self._deliver(text.value for text in dialect.answer_texts(answer))
+        return answer
+
+    async def on_events(self, events: list[Event], *, last: bool) -> list[Event]:
+        """Note usage and the length of what is delivered; take out usage that the caller did not ask for."""
+        dialect = self.exchange.dialect
+        if dialect is None:
+            return events
+        hidden: list[Event] = []
+        for event in events:
+            try:
+                payload = event.json()
+            except UpstreamGarbled:
+                self._delivered_bytes += len(event.data or b"")
+                continue
+            if isinstance(payload, dict):
+                if not self._answered_by:
+                    self._note_model(payload)
+                self._counted = dialect.event_usage(payload, self._counted)
+                self._deliver(text.value for text in dialect.event_texts(payload) if text.channel is not None)
+                if self._hides_usage and dialect.is_usage_only(payload):
+                    hidden.append(event)
+            if not self._ended:
+                self._ended = dialect.is_end(event)
+        return [event for event in events if event not in hidden] if hidden else events
+
+    def cost(self, *, sent: bool = True) -> Money | None:
+        """What the request has cost so far; None for a model without a price.
+
+        Nothing where the provider refused. What the provider counted, where the answer came to its end; else the
+        larger of that and an estimate of what was delivered, the input included even where nothing was delivered
+        yet. `sent` says whether the request may have reached a provider at all.
+        """
+        if self.status >= 400 or (self.status == 0 and not sent):
+            return Money(0)
+        if self.status and not self._readable:
+            return self.worst
+        usage = self._counted
+        if usage is None:
+            usage = Usage(estimated_input_tokens(self.exchange), tokens_of(self._delivered_bytes))
+        elif not self._ended:
+            output_tokens = max(usage.output_tokens, tokens_of(self._delivered_bytes))
+            usage = Usage(usage.input_tokens, output_tokens, usage.cached_input_tokens, usage.cache_write_tokens)
+        for model in (*self._answered_by, self.exchange.model):
+            cost = self._price(model, usage)
+            if cost is not None:
+                return cost
+        return None
+
+    def _note_model(self, payload: dict[str, Any]) -> None:
+        for holder in (payload, payload.get("response"), payload.get("message")):
+            model = holder.get("model") if isinstance(holder, dict) else None
+            if isinstance(model, str) and model:
+                self._answered_by.append(model)
+                return
+
+    def _deliver(self, texts: Any) -> None:
+        for text in texts:
+            self._delivered_bytes += len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
