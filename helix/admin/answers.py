@@ -142,31 +142,46 @@ class RequestRow(Answer):
     request_id: str
     started_at: AwareDatetime
     operation: str = Field(description="OpenTelemetry's gen_ai.operation.name.")
+    dialect: str
+    stream: bool
     model: str = Field(description="The model name that was asked for.")
     response_model: str = Field(description="The one that answered.")
     provider: str
-    stream: bool
+    deployment: str
+    attempts: int
+    fallbacks: int
     status: int
-    error_code: str
+    error_code: str = Field(description="Empty: no error.")
+    finish_reason: str
     key_id: str
     key_name: str
     user: str
     team: str
     organization: str
     tags: list[str]
-    cache: str
-    cache_similarity: float | None
+    cache: str = Field(description="exact, semantic, miss, bypass or refresh; empty: no cache.")
+    cache_entry: str
+    cache_similarity: float | None = Field(description="Cosine similarity of a semantic hit.")
+    cache_veto: str = Field(description="The guard that refused the nearest.")
+    cache_age_seconds: float | None
     entities: dict[str, int] = Field(description="Personal data taken out: kind → how many.")
     restored: int = Field(description="Values put back into the answer.")
     input_tokens: int
     output_tokens: int
+    cache_read_input_tokens: int = Field(description="Input that the provider had in its own cache.")
+    cache_creation_input_tokens: int
+    reasoning_output_tokens: int
     cost_usd: Usd
     saved_usd: Usd
+    priced: bool = Field(description="Whether the model has a price.")
+    budget_refused: str = Field(description="Name of the limit that refused.")
     duration_ms: float
-    overhead_ms: float = Field(description="Helix's own part of the duration.")
-    first_token_ms: float | None = Field(description="Time to a stream's first event.")
-    attempts: int
-    fallbacks: int
+    first_token_ms: float | None = Field(description="Time to a stream's first token.")
+    overhead_ms: float = Field(description="Helix's own part of the time to the first byte.")
+    upstream_ms: float = Field(description="The provider's part.")
+    redact_ms: float
+    cache_ms: float
+    budget_ms: float
 
 
 class RequestPage(Answer):
@@ -211,7 +226,7 @@ class Overview(Answer):
     until: AwareDatetime
     step_seconds: int = Field(description="Length of one slice.")
     requests: int
-    errors: int = Field(description="Replies with a status of 400 or more.")
+    errors: int = Field(description="Requests that ended in an error.")
     streams: int
     input_tokens: int
     output_tokens: int
@@ -225,7 +240,7 @@ class Overview(Answer):
     overhead_ms: Percentiles = Field(description="Helix's own part.")
     redactions: dict[str, int] = Field(description="Kind of personal data → how many were taken out.")
     restored: int
-    slices: list[Slice]
+    slices: list[Slice] = Field(description="One a step, also where nothing happened.")
     models: list[ModelRow] = Field(description="The most used, at most ten.")
 
 
@@ -238,6 +253,7 @@ class Found(Answer):
     score: float = Field(description="How sure, 0 to 1.")
     recognizer: str = Field(description="Why: the recognizer that found it.")
     action: str = Field(description="What was done with it: placeholder, mask, block or keep.")
+    replacement: str | None = Field(description="What stands in its place; null where it was kept.")
 
 
 class Redacted(Answer):

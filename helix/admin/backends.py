@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias
 
@@ -51,10 +50,13 @@ class Keys(Protocol):
 
 
 class Spending(Protocol):
-    """The part of a kernel Ledger that is needed here."""
+    """The part of the ledger that is needed here."""
 
-    async def spent(self, limits: Sequence[Limit]) -> Sequence[tuple[Money, Money]]:
-        """What is settled and what is reserved in each limit's present window. Raises BackendUnavailable."""
+    async def standing(self, limits: Sequence[Limit]) -> Sequence[tuple[Money, Money, int]]:
+        """What is settled and reserved in each limit's present window, and its end in Unix seconds, 0 for none.
+
+        Raises BackendUnavailable.
+        """
         ...
 
 
@@ -84,13 +86,28 @@ class RequestLog(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Redaction:
-    """A text without its personal data; `actions` says for each span what was done with it."""
+class Redaction(Protocol):
+    """A text without its personal data, and why."""
 
-    text: str
-    spans: tuple[Span, ...]
-    actions: tuple[str, ...]
+    @property
+    def text(self) -> str:
+        """The text as it would go on; what would be refused is shown as a placeholder."""
+        ...
+
+    @property
+    def spans(self) -> Sequence[Span]:
+        """What was found, in the text that was given."""
+        ...
+
+    @property
+    def actions(self) -> Sequence[str]:
+        """What was done with each span: placeholder, mask, block or keep."""
+        ...
+
+    @property
+    def replacements(self) -> Sequence[str]:
+        """What stands in each span's place; empty where it was kept."""
+        ...
 
 
 Redactor: TypeAlias = Callable[[str], Awaitable[Redaction]]

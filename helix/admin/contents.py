@@ -44,8 +44,11 @@ def redact_endpoints(redact: Redactor) -> list[Endpoint]:
                 score=span.score,
                 recognizer=span.recognizer,
                 action=action,
+                replacement=replacement or None,
             )
-            for span, action in zip(redaction.spans, redaction.actions, strict=True)
+            for span, action, replacement in zip(
+                redaction.spans, redaction.actions, redaction.replacements, strict=True
+            )
         ]
         return answers.Redacted(text=redaction.text, spans=spans, blocked="block" in redaction.actions)
 

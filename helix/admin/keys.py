@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from helix.admin import answers
@@ -75,8 +75,7 @@ def budget_endpoints(spending: Spending, keys: Keys | None, limits: Sequence[Lim
             live = [stored.principal for stored in await keys.list() if not stored.revoked]
             named += [(limit, limit.name or who.name) for who in live for limit in who.budgets]
         chosen, cursor = page(named, order, limit=query.limit, cursor=query.cursor)
-        sums = await spending.spent([limit for limit, _ in chosen]) if chosen else []
-        now = datetime.now(UTC)
+        sums = await spending.standing([limit for limit, _ in chosen]) if chosen else []
         data = [
             answers.Budget(
                 scope=limit.scope,
@@ -86,9 +85,9 @@ def budget_endpoints(spending: Spending, keys: Keys | None, limits: Sequence[Lim
                 used_usd=used.usd,
                 reserved_usd=reserved.usd,
                 remaining_usd=max(0, limit.limit.nano_usd - used.nano_usd - reserved.nano_usd) / 1e9,
-                resets_at=_end_of_window(limit.window, now),
+                resets_at=datetime.fromtimestamp(resets, UTC) if resets else None,
             )
-            for (limit, name), (used, reserved) in zip(chosen, sums, strict=True)
+            for (limit, name), (used, reserved, resets) in zip(chosen, sums, strict=True)
         ]
         return answers.BudgetPage(data=data, next_cursor=cursor)
 
@@ -117,12 +116,3 @@ def _described(stored: StoredKey) -> dict[str, Any]:
         "created_at": datetime.fromtimestamp(stored.created_at, UTC),
         "revoked": stored.revoked,
     }
-
-
-def _end_of_window(window: str, now: datetime) -> datetime | None:
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    if window == "day":
-        return midnight + timedelta(days=1)
-    if window == "month":
-        return (midnight.replace(day=1) + timedelta(days=32)).replace(day=1)
-    return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 from helix.console.format import count
@@ -17,7 +17,7 @@ Json: TypeAlias = Mapping[str, Any]
 def activity(overview: Json) -> str:
     """Requests over time as stacked bars: provider, cache, failed."""
     step = timedelta(seconds=overview["step_seconds"])
-    slices = _without_gaps(overview, step)
+    slices = [{**one, "at": datetime.fromisoformat(one["at"])} for one in overview["slices"]]
     most = _round_up(max((one["requests"] for one in slices), default=0))
     bars = "".join(_bar(one, most, step) for one in slices)
     form, every = _labels(step * len(slices))
@@ -37,20 +37,6 @@ def activity(overview: Json) -> str:
         f'<div class="hx-plot">{bars}</div><div class="hx-x">{labels}</div></div>',
         f'<div class="hx-legend">{legend}</div>',
     )
-
-
-def _without_gaps(overview: Json, step: timedelta) -> list[dict[str, Any]]:
-    """One slice a step from the first to the last moment; the API leaves out those in which nothing happened."""
-    known = {datetime.fromisoformat(one["at"]): one for one in overview["slices"]}
-    seconds = int(step.total_seconds())
-    first = int(datetime.fromisoformat(overview["since"]).timestamp()) // seconds
-    last = int(datetime.fromisoformat(overview["until"]).timestamp()) // seconds
-    filled = []
-    for number in range(first, last + 1):
-        at = datetime.fromtimestamp(number * seconds, UTC)
-        one = known.get(at, {"requests": 0, "errors": 0, "hits": 0})
-        filled.append({**one, "at": at})
-    return filled
 
 
 def _bar(one: Json, most: int, step: timedelta) -> str:

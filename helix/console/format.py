@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from math import floor, log10
 
 __all__ = ["count", "duration", "moment", "percent", "short_count", "usd"]
 
@@ -16,9 +17,12 @@ def count(value: int) -> str:
 
 
 def short_count(value: int) -> str:
-    """1.23 M from a million on, in three digits; the whole number below."""
-    for size, unit in ((1_000_000_000_000, "T"), (1_000_000_000, "G"), (1_000_000, "M")):
-        if value >= size:
+    """735 k or 1.23 M from a hundred thousand on, in three digits; the whole number below."""
+    if value < 100_000:
+        return count(value)
+    for size, unit in ((1_000_000_000_000, "T"), (1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):
+        # 999 500 reads as 1 M, not as 1000 k
+        if value >= 0.9995 * size:
             return f"{_three(value / size)}{THIN}{unit}"
     return count(value)
 
@@ -27,14 +31,12 @@ def usd(value: float) -> str:
     """$12.34; three digits below a cent, since a single answer may cost a thousandth of one."""
     if value == 0:
         return "$0"
-    if abs(value) >= 0.01:
+    if value >= 0.01:
         return f"${value:,.2f}".replace(",", THIN)
-    if abs(value) < 5e-10:
+    if value < 5e-10:
         return "<$0.000000001"
-    digits = 2
-    while abs(value) < 10 ** (2 - digits - 1) * 0.9995 and digits < 9:
-        digits += 1
-    return f"${value:.{min(digits + 2, 9)}f}".rstrip("0")
+    decimals = min(2 - floor(log10(value)), 9)  # three digits, but no finer than a nano-USD
+    return f"${value:.{decimals}f}".rstrip("0")
 
 
 def duration(milliseconds: float | None) -> str:

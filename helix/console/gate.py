@@ -6,7 +6,7 @@ import html
 from http.cookies import CookieError, SimpleCookie
 from importlib.resources import files
 from math import ceil
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -47,7 +47,8 @@ class Gate:
         self._sessions = sessions
         self._throttle = throttle or Throttle(failures=FAILURES, seconds=WINDOW_SECONDS)
         self._closing = closing
-        self._page = files("helix.console").joinpath("login.html").read_text(encoding="utf-8")
+        icon = _text("icon.svg")
+        self._page = _text("login.html").replace("{mark}", icon).replace("{icon}", f"data:image/svg+xml,{quote(icon)}")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer login and logout; let those who are signed in through."""
@@ -130,6 +131,10 @@ class Gate:
             httponly=True,
             samesite="strict",
         )
+
+
+def _text(name: str) -> str:
+    return files("helix.console").joinpath(name).read_text(encoding="utf-8")
 
 
 def _token(request: Request) -> str | None:

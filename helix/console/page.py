@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
+from urllib.parse import quote
 
 import gradio as gr
 from starlette.applications import Starlette
@@ -26,7 +27,9 @@ WINDOWS: Mapping[str, tuple[str, str, float]] = {
     "24 h": ("24h", "24 hours", 10.0),
     "7 d": ("7d", "7 days", 60.0),
 }
-_EXPIRED = """<script>
+_SIGN_OUT = '<form method="post" action="logout"><button type="submit" class="hx-out">Sign out</button></form>'
+_HEAD = """<link rel="icon" href="{icon}">
+<script>
 (() => {
   const ask = window.fetch;
   window.fetch = async (...request) => {
@@ -42,10 +45,10 @@ def overview_page(feed: Feed) -> Starlette:
     """An app with the page at its root. Every event bypasses Gradio's queue, so that replicas need share nothing."""
     with gr.Blocks(title="Helix", analytics_enabled=False, fill_width=True) as blocks:
         with gr.Row(elem_id="hx-bar"):
-            gr.HTML(_text("bar.html"), elem_id="hx-brand")
+            gr.HTML(_brand(), elem_id="hx-brand")
             window = gr.Radio(list(WINDOWS), value="1 h", show_label=False, container=False, elem_id="hx-window")
             status = gr.HTML("", elem_id="hx-live")
-            gr.HTML(_text("logout.html"), elem_id="hx-logout")
+            gr.HTML(_SIGN_OUT, elem_id="hx-logout")
         tiles = gr.HTML('<p class="hx-none">Loading…</p>', elem_id="hx-tiles")
         with gr.Row(elem_classes="hx-row"):
             activity = gr.HTML("", elem_id="hx-activity")
@@ -92,7 +95,7 @@ def overview_page(feed: Feed) -> Starlette:
         show_error=True,
         theme=_theme(),
         css=_text("style.css"),
-        head=_EXPIRED,
+        head=_HEAD.replace("{icon}", _icon()),
     )
     return app
 
@@ -109,6 +112,14 @@ def _origin(request: gr.Request) -> str:
     """The address that the browser knows this gateway by."""
     scheme = request.headers.get("x-forwarded-proto", request.url.scheme)
     return f"{scheme}://{request.headers.get('host', '127.0.0.1:8000')}"
+
+
+def _brand() -> str:
+    return f'<div class="hx-brand">{_text("icon.svg")}<h1>Helix</h1><span>Overview</span></div>'
+
+
+def _icon() -> str:
+    return f"data:image/svg+xml,{quote(_text('icon.svg'))}"
 
 
 def _text(name: str) -> str:

@@ -72,14 +72,14 @@ def tiles(overview: Json) -> str:
                 "saved_usd",
                 "Saved by cache",
                 usd(saved),
-                f"{percent(saved / (cost + saved))} of what it would have cost" if saved > 0 else "nothing yet",
+                f"{percent(saved / (cost + saved))} of the full price" if saved > 0 else "nothing yet",
                 "good" if saved > 0 else "",
             ),
             _tile(
                 "latency",
                 "Latency, median",
                 duration(times["p50"]),
-                f"95th {duration(times['p95'])} · Helix's part {duration(own['p50'])}",
+                f"Helix's own part {duration(own['p50'])}",
             ),
             _tile(
                 "redactions",
@@ -98,7 +98,10 @@ def latency(overview: Json) -> str:
         f"<tr><th>{word}</th>"
         + "".join(f'<td data-latency="{name}.{p}">{duration(overview[name][p])}</td>' for p in ("p50", "p95", "p99"))
         + "</tr>"
-        for name, word in (("latency_ms", "Whole request"), ("overhead_ms", "Helix's part"))
+        for name, word in (
+            ("latency_ms", "Whole request"),
+            ("overhead_ms", "Helix's own part"),
+        )
     )
     head = "<tr><th></th><th>50th</th><th>95th</th><th>99th</th></tr>"
     return card("Latency percentiles", f'<table class="hx-table"><thead>{head}</thead><tbody>{rows}</tbody></table>')

@@ -23,7 +23,6 @@ _COLUMNS = {
     "Personal data": "clip dim",
     "Tokens": "num",
     "Cost": "num",
-    "Saved": "num good",
     "Duration": "num",
 }
 
@@ -55,8 +54,7 @@ def _request(row: Json) -> str:
         _cache(row["cache"], row["cache_similarity"]),
         f'<span title="{escape(kinds)}">{escape(kinds)}</span>',
         f"{count(row['input_tokens'])} → {count(row['output_tokens'])}" if used else "",
-        usd(row["cost_usd"]) if row["cost_usd"] else "",
-        usd(row["saved_usd"]) if row["saved_usd"] else "",
+        _cost(row["cost_usd"], row["saved_usd"]),
         duration(row["duration_ms"]),
     )
     tds = "".join(f'<td class="{kind}">{cell}</td>' for kind, cell in zip(_COLUMNS.values(), cells, strict=True))
@@ -73,6 +71,12 @@ def _model(asked: str, answered: str) -> str:
 def _status(status: int, code: str) -> str:
     mood = "bad" if status >= 500 else "warn" if status >= 400 else "ok"
     return f'<span class="hx-badge {mood}">{status}</span>' + (f"<small>{escape(code)}</small>" if code else "")
+
+
+def _cost(cost_usd: float, saved_usd: float) -> str:
+    if saved_usd:
+        return f'<span class="good"><small>saved</small> {usd(saved_usd)}</span>'
+    return usd(cost_usd) if cost_usd else ""
 
 
 def _cache(status: str, similarity: float | None) -> str:
