@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from helix import __version__
@@ -75,7 +76,8 @@ COLUMNS: dict[str, str] = {
 
 NAMES: tuple[str, ...] = tuple(COLUMNS)
 
-_TOKEN = re.compile(r"[A-Za-z0-9_.:/@+*-]{1,128}")
+_MAX_TOKEN_LENGTH = 128
+_TOKEN = re.compile(r"[A-Za-z0-9_.:/@+*-]+")
 _MAX_UINT32 = 2**32 - 1
 
 
@@ -110,7 +112,12 @@ def token(value: object) -> str:
     """A word that somebody outside chose, if it looks like an identifier; "other" for anything else, "" for nothing."""
     if not value:
         return ""
-    return value if isinstance(value, str) and _TOKEN.fullmatch(value) else "other"
+    return _token(value) if isinstance(value, str) and len(value) <= _MAX_TOKEN_LENGTH else "other"
+
+
+@lru_cache(maxsize=1024)
+def _token(value: str) -> str:
+    return value if _TOKEN.fullmatch(value) else "other"
 
 
 def count(value: object) -> int:

@@ -40,7 +40,7 @@ async def server(folder: Path) -> AsyncIterator[EmbeddedRedis]:
 async def ask(url: str, *command: Any) -> Any:
     client = Redis.from_url(url, protocol=2)
     try:
-        return await client.execute_command(*command)
+        return await client.execute_command(*command)  # type: ignore[no-untyped-call]
     finally:
         await client.aclose()
 
