@@ -21,7 +21,7 @@ __all__ = ["ROUNDS", "WARMUP_SECONDS", "Side", "load_of", "perform", "ratio", "s
 ROUNDS = 5
 WARMUP_SECONDS = 0.5
 _MARGIN_SECONDS = 60.0
-_MEDIANS = ("rps", "ms", "first_ms", "event_ms")
+_MEDIANS = ("ms", "first_ms", "event_ms")
 
 
 def load_of(to: Target, questions: str, *, connections: int, seconds: float, **more: Any) -> Load:
@@ -104,12 +104,10 @@ def summarize(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {"requests": sum(report["requests"] for report in reports)}
     for figure in _MEDIANS:
         values = [report[figure] for report in reports if report.get(figure)]
-        if values and isinstance(values[0], dict):
+        if values:
             found[figure] = {key: round(median(value[key] for value in values), 3) for key in values[0]}
-        elif values:
-            found[figure] = round(median(values), 1)
     rates = [report["rps"] for report in reports]
-    found["rps_rounds"] = rates
+    found |= {"rps": round(median(rates), 1), "rps_rounds": rates}
     found["errors"] = _added(report["errors"] for report in reports)
     counted = [{tally: part["requests"] for tally, part in report.get("by", {}).items()} for report in reports]
     if any(counted):
