@@ -27,6 +27,8 @@ from helix.kernel.wire.choices import ChoicesAssembler, ChoicesDialect, merge, s
 # OpenRouter and Groq say reasoning; a field's name is also its channel's.
 _FIELDS = ("reasoning_content", "reasoning", "content", "refusal")
 _THOUGHTS = ("reasoning_content", "reasoning")
+# Where a message has more texts than those.
+_BESIDE = frozenset(("tool_calls", "function_call", "audio"))
 # The channels of tool calls: ("arguments", choice, call) of functions, ("input", choice, call) of custom tools.
 _CALLS = ("arguments", "input")
 # What grows by being appended to when pieces of a message are put together; the last two are of reasoning_details.
@@ -133,7 +135,7 @@ class Chat(ChoicesDialect):
                 value = delta.get(field)
                 if value and isinstance(value, str):
                     found.append(Text((*path, field), value, "assistant", "text", (field, index)))
-            if len(delta) > 1:
+            if not _BESIDE.isdisjoint(delta):
                 found += _delta_calls(delta, path, index)
         return found
 
@@ -150,7 +152,7 @@ class Chat(ChoicesDialect):
             delta, index = fields(choice, "delta"), index_of(choice)
             ended: list[Channel] = []
             if delta.get("tool_calls") or delta.get("function_call"):
-                ended = [(field, index) for field in _FIELDS if not delta.get(field)]
+                ended = []
                 # A client takes an earlier call for finished when the next one begins.
                 begun = {index_of(call) for _, call in objects(delta.get("tool_calls")) if call.get("id")}
                 if begun:
@@ -292,7 +294,7 @@ def _message_texts(message: Json, path: Path, role: str) -> list[Text]:
         value = message.get(field)
         if value:
             found += _content_texts(value, (*path, field), role)
-    if len(message) > 2:
+    if not _BESIDE.isdisjoint(message):
         for index, call in objects(message.get("tool_calls")):
             at = (*path, "tool_calls", index)
             found += whole_text((*at, "function", "arguments"), fields(call, "function").get("arguments"), role, "json")
