@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError, field_validator
 
 from helix.kernel.errors import ConfigError
 
@@ -54,6 +54,11 @@ class AdmitConfig(Section):
     )
     master_key: SecretStr | None = Field(
         None, description="Opens everything. Unset: `HELIX_MASTER_KEY`, else one is made and kept in the data folder."
+    )
+    key_secret: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="What virtual keys are hashed with. Unset: `HELIX_KEY_SECRET`, else kept in the data folder.",
     )
     cache_seconds: Seconds = Field(
         5.0, description="How long a key's record is remembered, and so how long revoking takes."
@@ -195,6 +200,13 @@ class Config(Section):
     )
     helix: HelixConfig = Field(default_factory=HelixConfig, description="Everything that is Helix's own.")
 
+    _raw: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @property
+    def raw(self) -> dict[str, Any]:
+        """What this was made of, references to the environment not filled in: fit to be handed to other processes."""
+        return self._raw
+
     @field_validator("helix", mode="before")
     @classmethod
     def _empty_means_default(cls, value: Any) -> Any:
@@ -226,7 +238,15 @@ class Config(Section):
             config = cls.model_validate(_resolved(dict(raw), environ, ""))
         except ValidationError as error:
             raise ConfigError(_explain(error, cls, raw)) from None
-        return config._with_environment(environ)
+        config = config._with_environment(environ)
+        config._raw = dict(raw)
+        return config
+
+    def but(self, helix: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Config:
+        """The same configuration with some keys of `helix` changed; of `server`, only those that are given."""
+        ours = dict(self._raw.get("helix") or {})
+        ours |= {**helix, "server": {**(ours.get("server") or {}), **helix.get("server", {})}}
+        return Config.of({**self._raw, "helix": ours}, environ)
 
     @classmethod
     def default(cls, environ: Mapping[str, str] = os.environ) -> Config:
@@ -243,7 +263,7 @@ class Config(Section):
         update: dict[str, Any] = {}
         if helix.redis_url is None and environ.get("REDIS_URL"):
             update["redis_url"] = SecretStr(environ["REDIS_URL"])
-        if environ.get("HELIX_DATA_DIR"):
+        if environ.get("HELIX_DATA_DIR") and "data_dir" not in helix.model_fields_set:
             update["data_dir"] = Path(environ["HELIX_DATA_DIR"])
         if helix.telemetry.clickhouse_url is None and environ.get("CLICKHOUSE_URL"):
             url = SecretStr(environ["CLICKHOUSE_URL"])
@@ -251,13 +271,16 @@ class Config(Section):
         admit: dict[str, Any] = {}
         if helix.admit.master_key is None and environ.get("HELIX_MASTER_KEY"):
             admit["master_key"] = SecretStr(environ["HELIX_MASTER_KEY"])
+        if helix.admit.key_secret is None and environ.get("HELIX_KEY_SECRET"):
+            admit["key_secret"] = SecretStr(environ["HELIX_KEY_SECRET"])
         if environ.get("HELIX_AUTH"):
             if environ["HELIX_AUTH"] not in ("on", "off"):
                 raise ConfigError("HELIX_AUTH must be 'on' or 'off'", "HELIX_AUTH")
-            admit["auth"] = environ["HELIX_AUTH"]
+            if "auth" not in helix.admit.model_fields_set:
+                admit["auth"] = environ["HELIX_AUTH"]
         if admit:
             update["admit"] = helix.admit.model_copy(update=admit)
-        if environ.get("HELIX_PORT"):
+        if environ.get("HELIX_PORT") and "port" not in helix.server.model_fields_set:
             port = environ["HELIX_PORT"]
             if not port.isdigit() or not 1 <= int(port) <= 65535:
                 raise ConfigError("HELIX_PORT must be a whole number from 1 to 65535", "HELIX_PORT")

@@ -83,6 +83,14 @@ def test_environment_fills_what_the_file_leaves_open() -> None:
     assert named.redis_url.get_secret_value() == "redis://f"
 
 
+def test_changed_keys_keep_the_rest_unresolved() -> None:
+    """`but` changes keys of the helix block, and what is handed on still refers to the environment."""
+    raw = {"model_list": [{**MODEL, "model_info": {"id": "os.environ/ID"}}], "helix": {"server": {"port": 1}}}
+    config = Config.of(raw, {"ID": "a"}).but({"data_dir": "d", "server": {"host": "::1"}}, {"ID": "a"})
+    assert config.helix.server.model_dump(include={"host", "port"}) == {"host": "::1", "port": 1}
+    assert config.raw["model_list"][0]["model_info"]["id"] == "os.environ/ID"
+
+
 @pytest.mark.parametrize(("name", "value"), [("HELIX_AUTH", "no"), ("HELIX_PORT", "http"), ("HELIX_PORT", "70000")])
 def test_wrong_variables_are_faults(name: str, value: str) -> None:
     """A variable with a wrong value is named with what it must be."""

@@ -26,8 +26,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": {"kernel"},
     "datadir": {"kernel"},
     "gateway": {"kernel", *STAGES, "embed", "upstream", "admin", "console", "config", "datadir"},
-    "serve": {"kernel", *STAGES, "embed", "embedded", "config", "datadir", "gateway"},
-    "cli": {"kernel", "config", "datadir", "gateway", "serve", "embedded", *STAGES, "embed"},
+    "local": {"kernel", *STAGES, "embed", "embedded", "console", "config", "datadir", "gateway"},
+    "serve": {"kernel", *STAGES, "embed", "embedded", "config", "datadir", "gateway", "local"},
+    "cli": {"kernel", "config", "datadir", "gateway", "local", "serve"},
 }
 
 # A stage alone builds its own defaults at first use, inside a function: the cache its embedder.

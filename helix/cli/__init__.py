@@ -54,11 +54,12 @@ def configuration(
 ) -> Config:
     """The configuration of a file or the default one, with the command line's word over the file's."""
     config = Config.load(file) if file is not None else Config.default()
+    changed: dict[str, object] = {"data_dir": str(data)} if data is not None else {}
     server = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    update: dict[str, object] = {"server": config.helix.server.model_copy(update=server)}
-    if data is not None:
-        update["data_dir"] = data
-    config = config.model_copy(update={"helix": config.helix.model_copy(update=update)})
+    if server:
+        changed["server"] = server
+    if changed:
+        config = config.but(changed)
     config.check_exposure()
     return config
 

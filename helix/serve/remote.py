@@ -16,7 +16,9 @@ from helix.kernel.types import Span, Vector
 __all__ = ["RemoteDetector", "RemoteEmbedder", "RemoteStore", "call"]
 
 
-async def call(handle: DeploymentHandle, method: str, *arguments: Any, what: str, timeout_seconds: float, **named: Any) -> Any:
+async def call(
+    handle: DeploymentHandle, method: str, *arguments: Any, what: str, timeout_seconds: float, **named: Any
+) -> Any:
     """Await a method of a deployment. Raises BackendUnavailable for Ray's errors and for time-outs.
 
     A HelixError that was raised there is raised here.
@@ -70,4 +72,29 @@ class RemoteDetector:
             language=language,
             what="detector",
             timeout_seconds=self._timeout_seconds,
+        )
+
+
+class RemoteStore:
+    """A store of rows behind a deployment handle."""
+
+    def __init__(self, handle: DeploymentHandle, *, timeout_seconds: float = 60.0) -> None:
+        self._handle = handle
+        self._timeout_seconds = timeout_seconds
+
+    async def insert(self, names: Sequence[str], rows: Sequence[Any], token: str) -> None:
+        """Store rows once. Raises BackendUnavailable, RowsRejected."""
+        await self._call("insert", names, rows, token)
+
+    async def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Ask. Raises BackendUnavailable."""
+        return await self._call("query", sql, parameters)  # type: ignore[no-any-return]
+
+    async def ping(self) -> None:
+        """Raise unless it answers."""
+        await self._call("ping")
+
+    async def _call(self, method: str, *arguments: Any) -> Any:
+        return await call(
+            self._handle, method, *arguments, what="telemetry store", timeout_seconds=self._timeout_seconds
         )

@@ -1,0 +1,265 @@
+"""The gateway: the only place that names every stage and their order, and the only map from configuration to stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from starlette.applications import Starlette
+from starlette.responses import RedirectResponse
+from starlette.routing import BaseRoute, Mount, Route
+
+from helix.admin import Check, Redactor
+from helix.admin import build as build_admin
+from helix.admit import AdmitMiddleware
+from helix.admit.keys import Authority
+from helix.admit.redis import RedisKeyStore
+from helix.budget import BudgetMiddleware
+from helix.budget.price import GroupPrices, ModelPrice, PriceTable
+from helix.budget.redis import RedisLedger
+from helix.cache import CacheMiddleware
+from helix.cache.redis import RedisCacheStore
+from helix.config import Config, Share
+from helix.kernel.exchange import Exchange, by_credential
+from helix.kernel.lifecycle import Closing, lifespan
+from helix.kernel.types import ASGIApp, Detector, Embedder, Limit, Money, Receive, Scope, Send
+from helix.redact import DEFAULT_ENTITIES, RedactMiddleware
+from helix.redact.explain import explain
+from helix.telemetry import TelemetryMiddleware
+from helix.telemetry.log import RequestLog
+from helix.telemetry.metrics import Metrics
+from helix.telemetry.sink import Sink
+from helix.upstream import Router, Upstream
+
+__all__ = ["Gateway", "Parts", "Store", "build_app", "partition_by"]
+
+_PAGES = ("/helix/", "/health", "/console", "/metrics")
+
+
+class Store(Protocol):
+    """Where the rows go: ClickHouse in this process, or the deployment that holds it."""
+
+    async def insert(self, names: Any, rows: Any, token: str) -> None:
+        """Store rows once, however often it is called with this token."""
+        ...
+
+    async def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Ask."""
+        ...
+
+    async def ping(self) -> None:
+        """Raise unless it answers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a gateway is built from. Each part may live in this process or behind a handle; it is lent, not given."""
+
+    redis_url: str
+    master_key: str
+    key_secret: str
+    store: Store | None = None
+    spool_dir: Path | None = None
+    embedder: Embedder | None = None
+    detector: Detector | None = None
+    console: ASGIApp | None = None
+
+
+class Gateway(Starlette):
+    """All stages, and inside them the providers, the administration API and the console.
+
+    A Starlette object, as Ray Serve wants one. Every message goes through the stages, which pass on what is not theirs;
+    so the lifespan reaches each of them, and the caller is known to the administration API as well.
+    """
+
+    def __init__(
+        self,
+        *,
+        upstream: Upstream,
+        admin: ASGIApp,
+        console: ASGIApp | None = None,
+        metrics: Metrics | None = None,
+        closing: tuple[Closing, ...] = (),
+    ) -> None:
+        routes: list[BaseRoute] = []
+        if console is not None:
+            routes += [Route("/console", RedirectResponse("/console/")), Mount("/console", app=console)]
+        if metrics is not None:
+            routes.append(Route("/metrics", metrics))
+        super().__init__(routes=[*routes, Mount("/", app=admin)])
+        self.upstream = upstream
+        self.stages: ASGIApp = self._inside
+        self._pages = super().__call__
+        self._closing = closing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take a request, or the server's start and stop, through the stages."""
+        scope["app"] = self
+        if scope["type"] == "lifespan":
+            # Outermost, so that what stages share closes after each of them has settled and stored.
+            send = lifespan(send, closing=self._closing)
+        await self.stages(scope, receive, send)
+
+    async def _inside(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            own = (self.upstream.router,)
+            await self._pages(scope, receive, lifespan(send, opening=own, closing=own))
+        elif scope["type"] == "http" and not scope["path"].startswith(_PAGES):
+            await self.upstream(scope, receive, send)
+        else:
+            await self._pages(scope, receive, send)
+
+
+def build_app(config: Config, parts: Parts) -> Gateway:
+    """The gateway of a configuration over its parts. Opens nothing. Raises ConfigError for a wrong model list."""
+    helix = config.helix
+    router = Router(config.model_list, config.router_settings)
+    price = _price(config)
+    limits = tuple(
+        Limit("everybody", item.window, Money.from_usd(item.limit_usd), item.name) for item in helix.budget.limits
+    )
+    keys = RedisKeyStore(parts.redis_url, secret=parts.key_secret)
+    authority = Authority(
+        keys,
+        master_key=parts.master_key,
+        auth=helix.admit.enabled and helix.admit.auth == "on",
+        cache_seconds=helix.admit.cache_seconds,
+    )
+    ledger = RedisLedger(parts.redis_url) if helix.budget.enabled else None
+    cache = RedisCacheStore(parts.redis_url) if helix.cache.enabled else None
+    sink = _sink(config, parts)
+    metrics = Metrics(sink_state=sink.state) if sink is not None else None
+    owned = tuple(item for item in (cache, ledger, keys) if item is not None)
+
+    gateway = Gateway(
+        upstream=Upstream(router),
+        admin=build_admin(
+            authorize=authority.authorize,
+            keys=keys,
+            ledger=ledger,
+            limits=limits,
+            cache=cache,
+            log=RequestLog(parts.store) if parts.store is not None else None,
+            redact=_redactor(config, parts.detector) if parts.detector is not None else None,
+            checks=_checks(keys, parts),
+        ),
+        console=parts.console,
+        metrics=metrics,
+        closing=owned,
+    )
+
+    # From the inside out: telemetry → admit → redact → cache → budget → upstream.
+    app = gateway.stages
+    if ledger is not None:
+        app = BudgetMiddleware(
+            app,
+            ledger=ledger,
+            limits=limits,
+            price=price,
+            default_max_output_tokens=helix.budget.default_max_output_tokens,
+            unpriced=helix.budget.unpriced,
+            on_outage=helix.budget.on_outage,
+        )
+    if cache is not None:
+        app = CacheMiddleware(
+            app,
+            store=cache,
+            embedder=parts.embedder,
+            mode=helix.cache.mode,
+            threshold=helix.cache.semantic.threshold,
+            ttl_seconds=helix.cache.ttl_seconds,
+            partition=partition_by(helix.cache.share),
+            on_outage=helix.cache.on_outage,
+            price=price,
+        )
+    if parts.detector is not None:
+        app = RedactMiddleware(
+            app,
+            detector=parts.detector,
+            entities=helix.redact.entities or DEFAULT_ENTITIES,
+            score_threshold=helix.redact.score_threshold,
+            language=helix.redact.language,
+            on_outage=helix.redact.on_outage,
+        )
+    if helix.admit.enabled:
+        app = AdmitMiddleware(app, keys=authority, on_outage=helix.admit.on_outage)
+    if sink is not None:
+        app = TelemetryMiddleware(
+            app,
+            sink=sink,
+            metrics=metrics,
+            models=[model["model_name"] for model in config.model_list],
+            max_body_bytes=helix.server.max_body_bytes,
+            body_timeout_seconds=helix.server.body_timeout_seconds,
+        )
+    gateway.stages = app
+    return gateway
+
+
+def partition_by(share: Share) -> Callable[[Exchange], str]:
+    """Who shares cached answers: callers for whom this gives the same text. One without a team shares with nobody."""
+    if share == "everyone":
+        return lambda exchange: "everyone"
+    if share == "key":
+        return by_credential
+
+    def partition(exchange: Exchange) -> str:
+        group = getattr(exchange.principal, share, "")
+        return f"{share}:{group}" if group else by_credential(exchange)
+
+    return partition
+
+
+def _price(config: Config) -> GroupPrices:
+    """LiteLLM's table with the prices that the model list gives itself; a group costs what its dearest member does."""
+    custom: dict[str, ModelPrice] = {}
+    groups: dict[str, list[str]] = {}
+    for model in config.model_list:
+        params, info = model.get("litellm_params", {}), model.get("model_info", {})
+        target = str(params.get("model", ""))
+        own = ModelPrice.of({**info, **{key: params[key] for key in params if key.endswith("_per_token")}})
+        if own is not None:
+            custom[target] = own
+        if "*" not in target:
+            groups.setdefault(str(model.get("model_name")), []).append(target)
+    return GroupPrices(PriceTable.load(custom=custom), groups)
+
+
+def _sink(config: Config, parts: Parts) -> Sink | None:
+    telemetry = config.helix.telemetry
+    if not telemetry.enabled or parts.store is None or parts.spool_dir is None:
+        return None
+    return Sink(
+        parts.store,
+        parts.spool_dir,
+        batch_rows=telemetry.batch_rows,
+        flush_seconds=telemetry.flush_seconds,
+        queue_rows=telemetry.queue_rows,
+    )
+
+
+def _redactor(config: Config, detector: Detector) -> Redactor:
+    redact = config.helix.redact
+
+    return partial(
+        explain,
+        detector,
+        entities=redact.entities,
+        score_threshold=redact.score_threshold,
+        language=redact.language,
+    )
+
+
+def _checks(keys: RedisKeyStore, parts: Parts) -> dict[str, Check]:
+    checks: dict[str, Check] = {"redis": keys.ping}
+    if parts.store is not None:
+        checks["clickhouse"] = parts.store.ping
+    if parts.detector is not None:
+        checks["detector"] = partial(parts.detector.detect, ["ready?"])
+    if parts.embedder is not None:
+        checks["embedder"] = partial(parts.embedder.embed, ["ready?"])
+    return checks
