@@ -159,7 +159,7 @@ def _count(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     lost: Counter[str] = Counter()
     foreign = leftover = empty = 0
     for outcome in answered:
-        inserted.update(outcome.ask.values)
+        inserted.update(list(outcome.ask.values))
         back = {kind for kind, value in outcome.ask.values.items() if value in outcome.text}
         restored.update(back)
         # An answer to another wording need not restate what this one said.

@@ -56,6 +56,7 @@ def test_what_came_back_is_counted_from_the_answers() -> None:
     lost = Outcome(Ask("q", mine), "You said <EMAIL_ADDRESS_1>", "exact")
     foreign = Outcome(Ask("q", mine), "ada.000001@example.com and bruno.000002@example.com", "miss")
     report = _count([good, lost, foreign]) | {"rows": 3}
+    assert report["inserted"] == {"EMAIL_ADDRESS": 3}
     assert report["restored"] == {"EMAIL_ADDRESS": 2}
     assert report["lost"] == {"EMAIL_ADDRESS": 1}
     assert (report["values_of_others"], report["placeholders_left"]) == (1, 1)
