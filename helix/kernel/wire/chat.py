@@ -152,7 +152,7 @@ class Chat(ChoicesDialect):
             delta, index = fields(choice, "delta"), index_of(choice)
             ended: list[Channel] = []
             if delta.get("tool_calls") or delta.get("function_call"):
-                ended = []
+                ended = [(field, index) for field in _FIELDS if not delta.get(field)]
                 # A client takes an earlier call for finished when the next one begins.
                 begun = {index_of(call) for _, call in objects(delta.get("tool_calls")) if call.get("id")}
                 if begun:

@@ -46,6 +46,8 @@ _ERROR_TYPES = {
 
 # The field of a delta that holds its text, which is also its channel's name, and the delta's type.
 _GROWING = (("text", "text_delta"), ("thinking", "thinking_delta"), ("partial_json", "input_json_delta"))
+# What a message has at its end alone.
+_AT_THE_END = ("stop_reason", "stop_sequence", "stop_details", "container")
 # What of an answer's usage `message_delta` repeats.
 _COUNTED_UP = (
     "input_tokens",
@@ -187,13 +189,14 @@ class Messages(Dialect):
     def stream(self, answer: Json, *, include_usage: bool = True) -> Iterator[Event]:
         """A message as the events that Anthropic sends, block by block."""
         usage = fields(answer, "usage")
-        begun = {**answer, "content": [], "stop_reason": None, "stop_sequence": None}
+        ended = {"stop_reason": None, "stop_sequence": None} | {key: None for key in _AT_THE_END if key in answer}
+        begun = {**answer, **ended, "content": []}
         if usage:
             begun["usage"] = {**usage, "output_tokens": 1}
         yield _event({"type": "message_start", "message": begun})
         for index, block in objects(answer.get("content")):
             yield from _block_stream(index, block)
-        end: Json = {"delta": {key: answer.get(key) for key in ("stop_reason", "stop_sequence")}}
+        end: Json = {"delta": {key: answer.get(key) for key in ended}}
         if usage:
             end["usage"] = {key: usage[key] for key in _COUNTED_UP if key in usage}
         yield _event({"type": "message_delta", **end})

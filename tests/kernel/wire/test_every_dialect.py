@@ -226,16 +226,15 @@ def all_objects(value: Any) -> Iterator[Any]:
 @every_answer
 def test_a_streams_pieces_are_words(dialect: Dialect, answer: Json) -> None:
     """Not one giant delta, and not one a character."""
-    for events in (list(dialect.stream(answer)),):
-        pieces = [
-            text.value
-            for event in events
-            if event.json() is not None
-            for text in dialect.event_texts(event.json())
-            if text.channel is not None
-        ]
-        assert all(len(piece) <= 32 for piece in pieces)
-        assert sum(map(len, pieces)) / len(pieces) > 2
+    pieces = [
+        text.value
+        for event in dialect.stream(answer)
+        if event.json() is not None
+        for text in dialect.event_texts(event.json())
+        if text.channel is not None
+    ]
+    assert all(len(piece) <= 32 for piece in pieces)
+    assert sum(map(len, pieces)) / len(pieces) > 2
 
 
 @every_answer
