@@ -33,15 +33,15 @@ class Directives:
     ttl_seconds: int | None = None
     threshold: float | None = None
     variant: tuple[str, ...] = ()
-    """Further headers that can change the answer, as "name: value"."""
+    """Headers that can change the answer, as "name: value", and the query string as "?query"."""
 
 
 _NONE = Directives()
 
 
-def read_directives(headers: Iterable[tuple[bytes, bytes]]) -> Directives:
-    """Read a request's headers. Raises InvalidRequest that names the header and what is allowed in it."""
-    said: dict[str, Any] = {}
+def read_directives(headers: Iterable[tuple[bytes, bytes]], query: bytes = b"") -> Directives:
+    """Read a request's headers and query. Raises InvalidRequest that names the header and what is allowed in it."""
+    said: dict[str, Any] = {"variant": (f"?{query.decode('latin-1')}",)} if query else {}
     for name, value in headers:
         if name == b"cache-control":
             said |= _cache_control(value.decode("latin-1"))

@@ -61,7 +61,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 # Where orjson may have written a number that has another spelling: 1.0 for 1, 1e16 for 10000000000000000.
-_EXPONENT = re.compile(rb"e[1-9][0-9]")
+_EXPONENT = re.compile(rb"e\+?[1-9][0-9]")
 
 
 def exact_key(

@@ -114,7 +114,7 @@ class CacheMiddleware:
             return
         try:
             exchange = await open_exchange(scope, receive)
-            wish = read_directives(scope["headers"])
+            wish = read_directives(scope["headers"], scope.get("query_string", b""))
             started = time.perf_counter()
             if not (wish.reads or wish.stores) or not _is_cacheable(exchange):
                 asked, found = None, Finding("", status="bypass")
@@ -256,7 +256,15 @@ def _store_of(store: CacheStore | str) -> Resource[CacheStore]:
 
 def _embedder_of(embedder: Embedder | None) -> Resource[Embedder]:
     if embedder is not None:
-        return Resource.borrowed(embedder)
+        given = embedder
+
+        async def ready() -> Embedder:
+            opening = getattr(given, "open", None)
+            if opening is not None:  # loading a model is no part of answering a question
+                await opening()
+            return given
+
+        return Resource(ready)
 
     async def make() -> Embedder:
         from helix.embed import SentenceTransformerEmbedder

@@ -36,10 +36,11 @@ T = TypeVar("T")
 _PAGE = 1000  # keys that a scan reads at a time
 _ID = re.compile(rf"(?:{NAMESPACE.pattern}:)?[0-9a-f]{{40}}", re.ASCII)
 
-# In one step, so that no question stays for ever.
-_PUT_QUESTION = Script("""
-redis.call('HSET', KEYS[1], 'scope', ARGV[1], 'text', ARGV[2], ARGV[3], ARGV[4])
-redis.call('PEXPIRE', KEYS[1], ARGV[5])
+# In one step: the answer and its question become findable together, and neither stays for ever.
+_PUT = Script("""
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('HSET', KEYS[2], 'scope', ARGV[3], 'text', ARGV[4], ARGV[5], ARGV[6])
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
 """)
 
 
@@ -99,11 +100,18 @@ class RedisCacheStore:
         vector: Vector | None = None,
     ) -> None:
         """Store an entry; with a vector, make it findable by nearness to `text` inside `scope`."""
-        ttl_ms = max(1, round(ttl_seconds * 1000))
-        storing = [self._call("SET", f"{self._prefix}e:{key}", pack(entry), "PX", ttl_ms)]
-        if vector:
-            storing.append(self._put_question(key, scope, text, vector, ttl_ms))
-        await asyncio.gather(*storing)
+        value, ttl_ms = pack(entry), max(1, round(ttl_seconds * 1000))
+        if not vector:
+            await self._call("SET", f"{self._prefix}e:{key}", value, "PX", ttl_ms)
+            return
+        if len(vector) not in self._indexes:  # what is there before its index is only indexed by and by
+            await self._open_index(len(vector))
+        keys = [f"{self._prefix}e:{key}", f"{self._prefix}v:{key}"]
+        floats = array("f", vector).tobytes()
+        try:
+            await _PUT.run(self._ready(), keys, [value, ttl_ms, scope, text.encode(), f"v{len(vector)}", floats])
+        except ResponseError as error:
+            raise self._refused(error) from None
 
     async def flush(self, *, namespace: str | None = None, entry_id: str | None = None) -> int:
         """Remove one entry, one namespace ("" is the default one) or everything; return how many entries went."""
@@ -151,13 +159,6 @@ class RedisCacheStore:
 
     # Inside
 
-    async def _put_question(self, key: str, scope: str, text: str, vector: Vector, ttl_ms: int) -> None:
-        arguments = [scope, text.encode(), f"v{len(vector)}", array("f", vector).tobytes(), ttl_ms]
-        try:
-            await _PUT_QUESTION.run(self._ready(), [f"{self._prefix}v:{key}"], arguments)
-        except ResponseError as error:
-            raise self._refused(error) from None
-
     def _ready(self) -> Pipe:
         if self._pipe is None:
             if self._client is None:
@@ -199,6 +200,7 @@ class RedisCacheStore:
                     self._client, name=f"{self._prefix}{dim}", prefix=f"{self._prefix}v:", dim=dim, place=self._place()
                 )
                 await self._bounded(index.create())
+                await _PUT.load(self._ready())
                 self._indexes[dim] = index
         return index
 

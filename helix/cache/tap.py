@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -54,28 +55,27 @@ class CacheTap(Tap):
             if self.is_stream:
                 self._assembler = self._dialect.assembler()
             elif self._answer is not None:
-                self._finish(self._answer)
+                await self._finish(self._answer)
         return [*headers, *self._headers]
 
     async def on_events(self, events: list[Event], *, last: bool) -> list[Event]:
         """Assemble the stream, and take out usage that only the cache asked for."""
-        # The caller may act on the end as soon as it is sent, so the answer is on its way to the store before that.
         for event in events:
             if self._assembler is not None:
-                self._assemble(self._assembler, event)
+                await self._assemble(self._assembler, event)
         if not self._hides_usage:
             return events
         shown = [event for event in events if not self._is_usage_only(event)]
         return shown if len(shown) < len(events) else events
 
-    def _assemble(self, assembler: Assembler, event: Event) -> None:
+    async def _assemble(self, assembler: Assembler, event: Event) -> None:
         try:
             assembler.feed(event)
             if self._dialect.is_end(event):
                 answer = assembler.answer()
                 self._assembler = None
                 if answer is not None:
-                    self._finish(answer)
+                    await self._finish(answer)
         except UpstreamGarbled:
             self._assembler = None  # not ours to judge: the caller gets what the provider sent, and nobody else will
 
@@ -86,7 +86,10 @@ class CacheTap(Tap):
             return False
         return isinstance(payload, dict) and self._dialect.is_usage_only(payload)
 
-    def _finish(self, answer: dict[str, Any]) -> None:
+    async def _finish(self, answer: dict[str, Any]) -> None:
         keep, self._keep = self._keep, None
         if keep is not None and self._dialect.is_complete(answer):
             keep(answer, self._model)
+            # One turn of the loop, in which the store's command is written: the caller, who may ask again as soon as
+            # he sees the end, is to find what he was just told.
+            await asyncio.sleep(0)

@@ -128,12 +128,14 @@ class Tiers:
         """Store an answer under the key that was looked for, findable by nearness too where it has a question."""
         if (self._mode == "semantic" and found.question is None) or not self._store_breaker.admits():
             return
+        breaker = self._store_breaker
         try:
             store = self._store.value or await self._store.open()
-            if found.vector is None:  # not looked for by nearness, so not embedded yet: the exact tier need not wait
+            if not found.vector:  # the exact tier need not wait for the model
                 await store.put(found.key, entry, ttl_seconds=ttl_seconds)
                 await self._embed_late(found, asked)
             if found.vector and found.question is not None:
+                breaker = self._semantic_breaker
                 await store.put(
                     found.key,
                     entry,
@@ -143,9 +145,9 @@ class Tiers:
                     vector=found.vector,
                 )
         except BackendUnavailable as error:
-            self._store_breaker.failed(error)
+            breaker.failed(error)
         else:
-            self._store_breaker.succeeded()
+            breaker.succeeded()
 
     # Inside
 
@@ -196,6 +198,8 @@ class Tiers:
             found.outage = "semantic"
         else:
             self._semantic_breaker.succeeded()
+        if found.outage is not None:
+            found.vector = None  # what cannot be searched is not worth storing; the next to ask will try again
         return found.outage is None
 
     async def _embed(self, found: Finding, asked: Asked, embedder: Embedder) -> None:
@@ -217,8 +221,8 @@ class Tiers:
         )
 
     async def _embed_late(self, found: Finding, asked: Asked) -> None:
-        """Embed off the caller's path. An outage leaves the answer to the exact tier."""
-        if found.question is None or not self._semantic_breaker.admits():
+        """Embed off the caller's path what was not looked for. An outage leaves the answer to the exact tier."""
+        if found.question is None or found.outage is not None or not self._semantic_breaker.admits():
             return
         try:
             await self._embed(found, asked, self._embedder.value or await self._embedder.open())

@@ -47,6 +47,7 @@ class SentenceTransformerEmbedder:
         self._seen: OrderedDict[bytes, Vector] = OrderedDict()
         self._waiting: list[tuple[str, asyncio.Future[Vector]]] = []
         self._worker: asyncio.Task[None] | None = None
+        self._loading: asyncio.Task[_Loaded] | None = None
         self._loaded: Resource[_Loaded] = Resource(self._load, _Loaded.close)
 
     async def open(self) -> None:
@@ -85,10 +86,21 @@ class SentenceTransformerEmbedder:
     # Inside
 
     async def _load(self) -> _Loaded:
-        thread = ThreadPoolExecutor(1, thread_name_prefix="helix-embed")
-        loading = asyncio.get_running_loop().run_in_executor(thread, _load_and_try, self._which, self._threads)
+        if self._loading is None:
+            self._loading = asyncio.create_task(self._load_in_thread())
+        # Whoever waits may leave; the loading goes on for the next.
+        loading = self._loading
         try:
-            name, model = await loading
+            return await asyncio.shield(loading)
+        finally:
+            if loading.done():
+                self._loading = None
+
+    async def _load_in_thread(self) -> _Loaded:
+        thread = ThreadPoolExecutor(1, thread_name_prefix="helix-embed")
+        loop = asyncio.get_running_loop()
+        try:
+            name, model = await loop.run_in_executor(thread, _load_and_try, self._which, self._threads)
         except BaseException:
             thread.shutdown(wait=False)
             raise

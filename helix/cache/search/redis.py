@@ -63,6 +63,8 @@ class QuestionIndex:
                     f"{self._place} has no search module, which the semantic cache needs: "
                     "use redis:8 or later, or the cache in mode 'exact'"
                 ) from None
+            if "db != 0" in said:
+                raise BackendUnavailable(f"{self._place} can search in its database 0 only: use that one") from None
             if "already exists" not in said:  # else another process was first
                 raise self._failed(error) from None
 

@@ -1,0 +1,122 @@
+"""Directives, values on the wire to Redis, and the breaker."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helix.cache.breaker import Breaker
+from helix.cache.directives import Directives, read_directives
+from helix.cache.value import pack, unpack
+from helix.kernel.errors import BackendUnavailable, InvalidRequest
+from helix.kernel.types import Entry, Usage
+
+
+def read(**headers: str) -> Directives:
+    return read_directives([(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()])
+
+
+def test_nothing_said() -> None:
+    """Other headers say nothing."""
+    assert read(accept="*/*", authorization="Bearer x") == Directives()
+
+
+def test_everything_said() -> None:
+    """Each directive is read, whatever its case; unknown ones in Cache-Control are ignored."""
+    said = read(
+        cache_control="No-Transform, MAX-AGE=60",
+        x_helix_cache_namespace="team-a.v2",
+        x_helix_cache_ttl="30",
+        x_helix_cache_threshold="0.97",
+        openai_beta="b",
+        anthropic_beta="a",
+    )
+    assert said == Directives(
+        max_age_seconds=60,
+        namespace="team-a.v2",
+        ttl_seconds=30,
+        threshold=0.97,
+        variant=("anthropic-beta: a", "openai-beta: b"),
+    )
+
+
+def test_no_store_and_no_cache() -> None:
+    """`no-store` neither reads nor stores, `no-cache` stores."""
+    assert (read(cache_control="no-store").reads, read(cache_control="no-store").stores) == (False, False)
+    assert (read(cache_control="no-cache").reads, read(cache_control="no-cache").stores) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("cache-control", "max-age=soon"),
+        ("cache-control", "max-age=-1"),
+        ("cache-control", "max-age"),
+        ("x-helix-cache-namespace", "a b"),
+        ("x-helix-cache-namespace", ""),
+        ("x-helix-cache-namespace", "a*"),
+        ("x-helix-cache-namespace", "x" * 65),
+        ("x-helix-cache-ttl", "0"),
+        ("x-helix-cache-ttl", "1.5"),
+        ("x-helix-cache-ttl", "9" * 400),
+        ("x-helix-cache-threshold", "high"),
+        ("x-helix-cache-threshold", "1.1"),
+        ("x-helix-cache-threshold", "nan"),
+    ],
+)
+def test_wrong_values(header: str, value: str) -> None:
+    """A wrong value is an error that names the header and does not repeat the value."""
+    with pytest.raises(InvalidRequest) as raised:
+        read_directives([(header.encode(), value.encode())])
+    assert header in raised.value.message
+    assert raised.value.param == header
+
+
+ENTRY = Entry(
+    id="n:0123",
+    dialect="chat",
+    model="openai/gpt-4o",
+    body=b'{"a":\n"\xc3\xa9"}',
+    stored_at=1700000000.25,
+    headers=(("x-y", "z"),),
+    namespace="n",
+    usage=Usage(1, 2, 3, 4, 5),
+)
+
+
+def test_value_round_trip() -> None:
+    """What was packed is unpacked."""
+    assert unpack("n:0123", pack(ENTRY)) == ENTRY
+
+
+@given(st.binary(max_size=40))
+def test_garbage_is_a_miss(value: bytes) -> None:
+    """Bytes of another version, or of no version at all, are no entry."""
+    assert unpack("k", value) is None
+    assert unpack("k", b"\x01" + value) is None
+
+
+@given(st.integers(0, 60))
+def test_a_damaged_value_is_a_miss(length: int) -> None:
+    """A value that lost its end is no entry."""
+    value = pack(ENTRY)
+    assert unpack("k", value[: min(length, len(value) - 1)]) is None
+
+
+def test_breaker() -> None:
+    """After a failure one call in each pause is let through; a success lets all through."""
+    now = 100.0
+    breaker = Breaker("it", pause_seconds=1.0, clock=lambda: now)
+    assert breaker.admits()
+    breaker.failed(BackendUnavailable("gone"))
+    assert not breaker.admits()
+    now += 1.0
+    assert [breaker.admits(), breaker.admits()] == [True, False]
+    breaker.failed(BackendUnavailable("gone"))
+    now += 0.9
+    assert not breaker.admits()
+    now += 0.1
+    assert breaker.admits()
+    breaker.succeeded()
+    assert [breaker.admits(), breaker.admits()] == [True, True]

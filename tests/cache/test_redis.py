@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from helix.cache.redis import RedisCacheStore
+from helix.kernel.errors import BackendUnavailable
+from helix.kernel.types import Entry
+
+
+def entry(key: str, body: bytes = b'{"a":1}') -> Entry:
+    return Entry(key, "chat", "m", body, 1700000000.0, namespace=key.rpartition(":")[0])
+
+
+def digest(number: int) -> str:
+    return f"{number:040x}"
+
+
+def unit(*front: float) -> list[float]:
+    return [*front, *[0.0] * (8 - len(front))]
+
+
+async def test_put_and_get(store: RedisCacheStore) -> None:
+    """An entry comes back as it was, by its key alone."""
+    await store.put(digest(1), entry(digest(1)), ttl_seconds=60)
+    assert await store.get(digest(1)) == entry(digest(1))
+    assert await store.get(digest(2)) is None
+
+
+async def test_exact_get_is_one_command(store: RedisCacheStore, redis_url: str) -> None:
+    """A look-up costs one GET and nothing else."""
+    await store.put(digest(1), entry(digest(1)), ttl_seconds=60)
+    client = Redis.from_url(redis_url)
+    before = await client.info("commandstats")
+    await store.get(digest(1))
+    after = await client.info("commandstats")
+    await client.aclose()
+
+    def calls(stats: dict[str, dict[str, int]]) -> dict[str, int]:
+        return {name: row["calls"] for name, row in stats.items() if name != "cmdstat_info"}
+
+    grown = {name: count - calls(before).get(name, 0) for name, count in calls(after).items()}
+    assert {name: count for name, count in grown.items() if count} == {"cmdstat_get": 1}
+
+
+async def test_both_keys_expire(store: RedisCacheStore, redis_url: str, redis_prefix: str) -> None:
+    """The answer and its question have the same time to live."""
+    await store.put(digest(1), entry(digest(1)), ttl_seconds=60, scope="s", text="t", vector=unit(1))
+    client = Redis.from_url(redis_url)
+    for kind in "ev":
+        assert 0 < await client.pttl(f"{redis_prefix}{kind}:{digest(1)}") <= 60_000
+    await client.aclose()
+
+
+async def test_near_is_best_first_and_inside_its_scope(store: RedisCacheStore) -> None:
+    """Neighbours come by similarity, with their texts, and none from another scope."""
+    for number, (scope, vector) in enumerate(
+        [("s", unit(1)), ("s", unit(0.8, 0.6)), ("s", unit(0, 1)), ("other", unit(1))]
+    ):
+        await store.put(
+            digest(number), entry(digest(number)), ttl_seconds=60, scope=scope, text=f"text {number}", vector=vector
+        )
+    found = await store.near("s", unit(1), count=2)
+    assert [(item.entry_id, item.text) for item in found] == [(digest(0), "text 0"), (digest(1), "text 1")]
+    assert [item.similarity for item in found] == pytest.approx([1.0, 0.8], abs=1e-6)
+    assert await store.near("nobody", unit(1), count=2) == []
+
+
+async def test_vectors_of_another_size(store: RedisCacheStore) -> None:
+    """Another embedder's vectors live beside the first's, and neither finds the other's."""
+    await store.put(digest(1), entry(digest(1)), ttl_seconds=60, scope="s", text="long", vector=unit(1))
+    await store.put(digest(2), entry(digest(2)), ttl_seconds=60, scope="s", text="short", vector=[1.0, 0.0])
+    assert [item.text for item in await store.near("s", unit(1), count=5)] == ["long"]
+    assert [item.text for item in await store.near("s", [1.0, 0.0], count=5)] == ["short"]
+
+
+async def test_two_stores_make_one_index(redis_url: str, redis_prefix: str) -> None:
+    """Processes that start together agree on the index."""
+    stores = [RedisCacheStore(redis_url, prefix=redis_prefix, timeout_seconds=30) for _ in range(4)]
+    await asyncio.gather(*(one.near("s", unit(1), count=1) for one in stores))
+    await stores[0].put(digest(1), entry(digest(1)), ttl_seconds=60, scope="s", text="t", vector=unit(1))
+    assert len(await stores[3].near("s", unit(1), count=1)) == 1
+    await stores[0].flush()
+    await asyncio.gather(*(one.close() for one in stores))
+
+
+async def test_the_index_is_made_again_after_a_flush(store: RedisCacheStore, redis_url: str, redis_prefix: str) -> None:
+    """A Redis that lost its index is not an outage."""
+    await store.near("s", unit(1), count=1)
+    client = Redis.from_url(redis_url)
+    await client.ft(f"{redis_prefix}8").dropindex()
+    await client.aclose()
+    assert await store.near("s", unit(1), count=1) == []
+    await store.put(digest(1), entry(digest(1)), ttl_seconds=60, scope="s", text="t", vector=unit(1))
+    assert len(await store.near("s", unit(1), count=1)) == 1
+
+
+async def test_a_redis_without_search(plain_redis_url: str) -> None:
+    """A Redis that cannot search says so and what to use; what is exact works there all the same."""
+    store = RedisCacheStore(plain_redis_url, timeout_seconds=30)
+    with pytest.raises(BackendUnavailable, match=r"no search module.*redis:8"):
+        await store.near("s", unit(1), count=1)
+    await store.put(digest(1), entry(digest(1)), ttl_seconds=60)
+    assert await store.get(digest(1)) is not None
+    await store.close()
+
+
+async def test_flush(store: RedisCacheStore) -> None:
+    """One entry, one namespace (the default one has no name), or everything goes, questions too."""
+    keys = [digest(1), digest(2), f"a:{digest(1)}", f"a:{digest(2)}", f"ab:{digest(1)}"]
+    for key in keys:
+        await store.put(key, entry(key), ttl_seconds=60, scope="s", text=key, vector=unit(1))
+    assert await store.flush(entry_id=keys[0]) == 1
+    assert await store.flush(entry_id=keys[0]) == 0
+    assert await store.flush(namespace="a") == 2
+    assert await store.get(keys[4]) is not None
+    assert await store.flush(namespace="") == 1
+    assert [item.text for item in await store.near("s", unit(1), count=5)] == [keys[4]]
+    assert await store.flush() == 1
+    assert (await store.stats())["entries"] == 0
+
+
+@pytest.mark.parametrize("name", ["*", "a*", "[a-z]", "a b", "a:b"])
+async def test_flush_takes_no_patterns(store: RedisCacheStore, name: str) -> None:
+    """What cannot be a name or an id matches nothing."""
+    await store.put(f"a:{digest(1)}", entry(f"a:{digest(1)}"), ttl_seconds=60)
+    assert await store.flush(namespace=name) == 0
+    assert await store.flush(entry_id=name) == 0
+    assert (await store.stats())["entries"] == 1
+
+
+async def test_stats(store: RedisCacheStore) -> None:
+    """Entries and bytes are counted in all and by namespace."""
+    await store.put(digest(1), entry(digest(1)), ttl_seconds=60)
+    await store.put(f"a:{digest(1)}", entry(f"a:{digest(1)}", b'{"a":"%s"}' % (b"x" * 5000)), ttl_seconds=60)
+    stats = await store.stats()
+    assert stats["entries"] == 2
+    assert [(row["namespace"], row["entries"]) for row in stats["namespaces"]] == [("", 1), ("a", 1)]
+    assert stats["namespaces"][1]["bytes"] > 5000
+    assert stats["bytes"] == sum(row["bytes"] for row in stats["namespaces"])
+
+
+async def test_no_redis_there(tmp_path: Path) -> None:
+    """An address where nothing listens is an outage."""
+    store = RedisCacheStore(f"unix://{tmp_path}/none.sock")
+    with pytest.raises(BackendUnavailable):
+        await store.get(digest(1))
+    with pytest.raises(BackendUnavailable):
+        await store.near("s", unit(1), count=1)
+    await store.close()
+
+
+async def test_a_redis_that_does_not_answer() -> None:
+    """A server that accepts and is silent is an outage after the time-out; its password is not in the message."""
+    silent = asyncio.Event()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await silent.wait()
+        writer.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    store = RedisCacheStore(f"redis://:hunter2@127.0.0.1:{port}", timeout_seconds=0.05)
+    for call in (store.get(digest(1)), store.near("s", unit(1), count=1)):
+        with pytest.raises(BackendUnavailable) as raised:
+            await call
+        assert "hunter2" not in raised.value.message
+    await store.close()
+    silent.set()
+    server.close()
+    await server.wait_closed()
