@@ -42,7 +42,6 @@ class Pipe:
         self._connection: Any = None
         self._reader: asyncio.Task[None] | None = None
         self._flusher: asyncio.Task[None] | None = None
-        self._arrived = asyncio.Event()
 
     async def call(self, *command: Argument) -> Any:
         """Send one command and return its reply. Raises BackendUnavailable; redis.ResponseError for a refused command."""
@@ -75,9 +74,9 @@ class Pipe:
                 batch, self._waiting = self._waiting, []
                 live = [(command, future) for command, future in batch if not future.done()]
                 self._sent.extend(future for _, future in live)
-                self._arrived.set()
                 await self._connection.send_packed_command(self._connection.pack_commands([c for c, _ in live]), False)
-        except (RedisError, OSError, TimeoutError):
+        except (RedisError, OSError, TimeoutError, AttributeError):
+            # An AttributeError is how redis-py meets a connection that `_break` closed while it was writing.
             self._break(BackendUnavailable("Redis cannot be reached"))
         finally:
             self._flusher = None
@@ -93,9 +92,7 @@ class Pipe:
     async def _read(self, connection: Any) -> None:
         try:
             while True:
-                while not self._sent:
-                    self._arrived.clear()
-                    await self._arrived.wait()
+                # Reads while nothing is asked too, so that an idle connection's end is seen, and not by the next call.
                 try:
                     reply = await connection.read_response(timeout=math.inf, disconnect_on_error=False)
                 except ResponseError as error:
@@ -141,3 +138,7 @@ class Script:
             return await pipe.call("EVALSHA", self._digest, len(keys), *keys, *arguments)
         except NoScriptError:
             return await pipe.call("EVAL", self._source, len(keys), *keys, *arguments)
+
+    async def load(self, pipe: Pipe) -> None:
+        """Make it known beforehand, so that the first `run` costs one round trip as well. Raises like `run`."""
+        await pipe.call("SCRIPT", "LOAD", self._source)
