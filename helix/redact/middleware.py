@@ -98,6 +98,10 @@ class RedactMiddleware:
             if self._observe is not None:
                 self._observe("redact", facts)
 
+    async def close(self) -> None:
+        """Close the detector if it is this stage's own; the lifespan does so where there is one."""
+        await self._detector.close()
+
     async def _exchange(self, exchange: Exchange, guard: Guard, facts: dict[str, Any]) -> None:
         dialect = exchange.dialect
         if dialect is None:
