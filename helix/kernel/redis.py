@@ -1,7 +1,7 @@
 """One Redis connection whose commands are coalesced: what the requests in flight ask in one tick goes out in one write.
 
-redis-py makes the connection (so URLs, TLS, passwords, Sentinel and unix sockets are its own), hiredis packs and parses;
-between them this class pipelines, which costs a fraction of a pooled connection a command.
+redis-py makes the connection (so URLs, TLS, passwords, Sentinel and unix sockets are its own), hiredis packs and
+parses; between them this class pipelines, which costs a fraction of a pooled connection a command.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Argument = str | bytes | int | float
 def connect(url: str, **options: Any) -> Redis:
     """A redis-py client for a URL (redis://, rediss://, unix://), not connected yet; replies are bytes."""
     options.setdefault("socket_connect_timeout", 2.0)
-    return Redis.from_url(url, **options)  # type: ignore[no-any-return]
+    return Redis.from_url(url, **options)
 
 
 class Pipe:
@@ -44,7 +44,7 @@ class Pipe:
         self._flusher: asyncio.Task[None] | None = None
 
     async def call(self, *command: Argument) -> Any:
-        """Send one command and return its reply. Raises BackendUnavailable; redis.ResponseError for a refused command."""
+        """Send one command and return its reply. Raises BackendUnavailable, redis.ResponseError for a refused one."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append((command, future))
         if self._flusher is None:
@@ -82,7 +82,7 @@ class Pipe:
             self._flusher = None
 
     async def _open(self) -> Any:
-        connection = self._pool.make_connection()
+        connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
         await connection.connect()
         if self._reader is not None:
             self._reader.cancel()
