@@ -46,6 +46,17 @@ local function lines(record)
   return found
 end
 
+-- Free what a record holds, and book a cost in its place where one is given. A counter that is gone belongs to a period
+-- that is over for a week. (HINCRBY does not take '-0'.)
+local function book(parts, cost)
+  for i = 2, #parts do
+    if redis.call('EXISTS', parts[i]) == 1 then
+      if parts[1] ~= '0' then redis.call('HINCRBY', parts[i], 'r', '-' .. parts[1]) end
+      if cost then redis.call('HINCRBY', parts[i], 's', cost) end
+    end
+  end
+end
+
 local WEEK = 604800000
 
 -- Free what reservations past their deadline hold, at most `count` of them: their gateway died. The record stays for a
@@ -56,9 +67,7 @@ local function sweep(now, count)
     local record = redis.call('GET', key)
     if record then
       local parts = lines(record)
-      for i = 2, #parts do
-        if redis.call('EXISTS', parts[i]) == 1 then redis.call('HINCRBY', parts[i], 'r', '-' .. parts[1]) end
-      end
+      book(parts)
       parts[1] = '0'
       redis.call('SET', key, table.concat(parts, '\n'))
       redis.call('ZADD', KEYS[2], now + WEEK, key)

@@ -28,7 +28,7 @@ BYTES_PER_TOKEN = 3
 3.05 and 4.3 on Chinese; digits (2.2) and emoji (1.5) alone have fewer (measured with tiktoken)."""
 
 # What stands for content that is not in the request, so that nothing but the model's context bounds it.
-_ELSEWHERE = ("previous_response_id", "conversation", "prompt_id", "web_search_options", "mcp_servers", "container")
+_ELSEWHERE = ("previous_response_id", "conversation", "web_search_options", "mcp_servers", "container")
 _OPAQUE_PARTS = frozenset(
     {"file", "input_file", "document", "video_url", "input_video", "item_reference", "container_upload"}
 )
@@ -123,7 +123,7 @@ def _runs_at_the_provider(tool: Any) -> bool:
 def _attachments(request: dict[str, Any]) -> tuple[int, int, bool]:
     # Images, the bytes of the request that they take, and whether there is content that is not in the request.
     images = image_bytes = 0
-    opaque = any(request.get(key) for key in _ELSEWHERE) or isinstance(request.get("prompt"), dict)
+    opaque = any(request.get(key) is not None for key in _ELSEWHERE) or isinstance(request.get("prompt"), dict)
     stack: list[Any] = []
     for key in ("messages", "input"):
         items = request.get(key)

@@ -43,7 +43,8 @@ def exceeded(limit: Limit, *, settled: Money, reserved: Money, amount: Money, re
     when = f"resets at {datetime.fromtimestamp(resets, UTC):%Y-%m-%dT%H:%M:%SZ}" if resets else "does not reset"
     message = (
         f"budget '{limit.name or limit.scope}' of {limit.limit} USD {WINDOWS[limit.window]} cannot pay for this "
-        f"request: {settled} USD used, {reserved} USD reserved by requests in flight, up to {amount} USD needed; it {when}"
+        f"request: {settled} USD used, {reserved} USD reserved by requests in flight, up to {amount} USD needed; "
+        f"it {when}"
     )
     headers: Headers
     if settled.nano_usd + amount.nano_usd <= limit.limit.nano_usd:

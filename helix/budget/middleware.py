@@ -61,16 +61,17 @@ class BudgetMiddleware:
         limits_of: Callable[[Exchange], Sequence[Limit]] | None = None,
         price: Price | None = None,
         default_max_output_tokens: int = DEFAULT_MAX_OUTPUT_TOKENS,
-        unpriced: Literal["refuse", "pass"] = "refuse",
+        unpriced: Literal["refuse", "allow"] = "refuse",
         on_outage: Literal["pass", "refuse"] = "refuse",
         observe: Observer | None = None,
     ) -> None:
         """Take a ledger, which stays the caller's, or the URL of a Redis."""
         if default_max_output_tokens < 1:
             raise ValueError("default_max_output_tokens must be at least 1")
-        for name, value in (("unpriced", unpriced), ("on_outage", on_outage)):
-            if value not in ("pass", "refuse"):
-                raise ValueError(f"{name} must be 'pass' or 'refuse', not {value!r}")
+        if unpriced not in ("refuse", "allow"):
+            raise ValueError(f"unpriced must be 'refuse' or 'allow', not {unpriced!r}")
+        if on_outage not in ("refuse", "pass"):
+            raise ValueError(f"on_outage must be 'refuse' or 'pass', not {on_outage!r}")
         self.app = app
         self._limits = checked(limits)
         self._limits_of = limits_of or budgets_of_principal
@@ -131,7 +132,7 @@ class BudgetMiddleware:
         sizes = price.find(model) if isinstance(price, Sizes) else None
         amount = dearest(price, model, worst_case(exchange, sizes, self._default_max_output_tokens))
         if amount is None:
-            if self._unpriced == "pass":
+            if self._unpriced == "allow":
                 return None
             raise ModelUnpriced(
                 "a budget applies to this request, but the model has no price; declare `input_cost_per_token` and "

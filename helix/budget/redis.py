@@ -53,7 +53,8 @@ class RedisLedger:
         timeout_seconds: float = 2.0,
         clock: Callable[[], int] | None = None,
     ) -> None:
-        """Take a client, which stays the caller's, or a URL. `clock` (Unix ms) stands in for Redis' own, for tests."""
+        """Take a client, which stays the caller's, or a URL. `clock` (Unix ms) stands in for Redis' own, for
+        tests."""
         if lease_seconds <= 0:
             raise ValueError("lease_seconds must be positive")
         self._owned = isinstance(redis, str)
@@ -126,6 +127,10 @@ class RedisLedger:
         windows: list[Argument] = [limit.window for limit in limits]
         reply = await self._run(_SPENT, [*self._sets, *map(self._counter, limits)], [self._now(), *windows])
         return [(Money(reply[i]), Money(reply[i + 1]), reply[i + 2]) for i in range(0, len(reply), 3)]
+
+    async def ping(self) -> None:
+        """Raise BackendUnavailable unless Redis answers."""
+        await self._pipe.call("PING")
 
     async def close(self) -> None:
         """Stop moving deadlines and give the connection back."""

@@ -156,7 +156,9 @@ async def test_of_two_limits_over_the_same_window_the_smaller_holds(make: Make) 
         ("day", "2100-02-28T12:00:00", "2100-03-01T00:00:00", "2100-03-01T00:00:00Z"),
     ],
 )
-async def test_a_window_begins_anew_at_its_border(make: Make, window: str, before: str, after: str, resets: str) -> None:
+async def test_a_window_begins_anew_at_its_border(
+    make: Make, window: str, before: str, after: str, resets: str
+) -> None:
     """Days and months of the UTC calendar, leap years included; what is settled late belongs to its own period."""
     clock = Clock(before)
     ledger, one = make(clock), limit(10, window)
@@ -223,7 +225,8 @@ async def test_leases_are_renewed_while_a_request_is_in_flight(make: Make) -> No
     held = await ledger.reserve("long", [day], Money(10))
     lost = await other.reserve("gone", [limit(10, scope="key:k2")], Money(10))
     await other.close()  # stands for a gateway that died: nobody renews
-    while (await ledger.spent(lost.limits))[0][1] != Money(0):
+    # The lease ends inside Redis: there is no event to wait for.
+    while (await ledger.spent(lost.limits))[0][1] != Money(0):  # noqa: ASYNC110
         await asyncio.sleep(0.02)
     assert await ledger.spent([day]) == [(Money(0), Money(10))]
     await ledger.settle(held, Money(1))
@@ -301,3 +304,14 @@ async def test_a_redis_that_refuses_writes_is_an_outage(make: Make, redis_url: s
     with pytest.raises(BackendUnavailable, match="refused"):
         await make().reserve("r1", [limit(10)], Money(1))
     await client.aclose()
+
+
+async def test_a_reservation_of_nothing_expires_like_any_other(make: Make) -> None:
+    """A free model's: Redis knows no '-0'."""
+    clock = Clock("2026-11-22T10:00:00")
+    ledger, day = make(clock), limit(10)
+    held = await ledger.reserve("r1", [day], Money(0))
+    clock.ms += LEASE_MS
+    assert await ledger.spent([day]) == [(Money(0), Money(0))]
+    await ledger.settle(held, Money(3))
+    assert await ledger.spent([day]) == [(Money(3), Money(0))]
