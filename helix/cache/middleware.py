@@ -121,14 +121,14 @@ class CacheMiddleware:
             else:
                 asked = Asked(dialect, exchange.payload, self._partition(exchange), wish)
                 found = await self._tiers.look(asked)
-            if found.outage is not None and self._refuses:
-                raise BackendUnavailable("the cache cannot be reached")
         except HelixError as error:
             await refuse(error)(scope, receive, send)
             return
         self._note(exchange, found, started)
         try:
-            if found.entry is not None:
+            if found.outage is not None and self._refuses:
+                await refuse(BackendUnavailable("the cache cannot be reached"))(scope, receive, send)
+            elif found.entry is not None:
                 await self._replay(exchange, dialect, found, found.entry, send)
             else:
                 await self._pass_on(exchange, dialect, found, asked, send)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import astuple
+from zlib import crc32
 
 import orjson
 
@@ -21,6 +22,7 @@ def pack(entry: Entry) -> bytes:
         "stored_at": entry.stored_at,
         "headers": entry.headers,
         "usage": None if entry.usage is None else astuple(entry.usage),
+        "crc32": crc32(entry.body),
     }
     return b"".join((_VERSION, orjson.dumps(about), b"\n", entry.body))
 
@@ -30,10 +32,10 @@ def unpack(id: str, value: bytes) -> Entry | None:
     if value[:1] != _VERSION:
         return None
     head, _, body = value[1:].partition(b"\n")
-    if body[:1] != b"{" or body[-1:] != b"}":
-        return None
     try:
         about = orjson.loads(head)
+        if about["crc32"] != crc32(body):
+            return None
         usage = about["usage"]
         return Entry(
             id=id,

@@ -99,6 +99,7 @@ async def test_refuse(tmp_path: Path, provider: Provider) -> None:
     app = CacheMiddleware(provider, store=f"unix://{tmp_path}/none.sock", mode="exact", on_outage="refuse")
     reply = await ask(app, CHAT, chat(ASKED))
     assert (reply.status, provider.calls) == (503, 0)
+    assert (reply.record["status"], reply.record["outage"]) == ("bypass", "store")
     assert reply.json["error"]["code"] == "backend_unavailable"
     await app.close()
 

@@ -97,6 +97,11 @@ def test_garbage_is_a_miss(value: bytes) -> None:
     assert unpack("k", b"\x01" + value) is None
 
 
+def test_a_changed_byte_is_a_miss() -> None:
+    """A body that is not the one that was stored is no entry."""
+    assert unpack("k", pack(ENTRY).replace(b'{"a"', b'{"b"')) is None
+
+
 @given(st.integers(0, 60))
 def test_a_damaged_value_is_a_miss(length: int) -> None:
     """A value that lost its end is no entry."""
