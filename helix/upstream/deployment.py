@@ -109,9 +109,14 @@ class Deployment:
         return "*" in self.model_name
 
     @property
+    def is_native(self) -> bool:
+        """Whether the provider is asked in its own dialect without translation."""
+        return self.provider in OPENAI_WIRE or self.provider == "anthropic"
+
+    @property
     def via_litellm(self) -> bool:
         """Whether even its own dialect goes through LiteLLM."""
-        return self.provider not in OPENAI_WIRE and self.provider not in ("anthropic", "demo")
+        return not self.is_native and self.provider != "demo"
 
     def fields(self, dialect: str) -> dict[str, Any]:
         """The defaults of a request in a dialect: those that it has a field for."""

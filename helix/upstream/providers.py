@@ -26,9 +26,11 @@ class Providers:
         self._litellm = ThroughLiteLLM()
 
     async def open(self, deployments: Sequence[Deployment]) -> None:
-        """Get ready; LiteLLM takes seconds to load, so only where a deployment needs it. Raises ConfigError."""
-        await self._native.open(deployments)
+        """Get ready what the deployments need; LiteLLM takes seconds to load. Raises ConfigError."""
         translated = [deployment for deployment in deployments if deployment.via_litellm]
+        native = [deployment for deployment in deployments if deployment.is_native]
+        if native:
+            await self._native.open(native)
         if translated:
             await self._litellm.open(translated)
 

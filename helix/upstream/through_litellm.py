@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
+import warnings
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
@@ -53,6 +55,8 @@ _CORE = {
 _SET_ASIDE = {"chat": frozenset({"metadata"}), "responses": frozenset({"stream_options"})}
 """Fields that are left out without a word: `metadata` of a chat is LiteLLM's own logging to it."""
 
+_MAY_HAVE_TOOLS = frozenset({"chat", "responses", "messages"})
+_MISSING = re.compile(r"No module named '([\w.]+)'$")
 _COUNTED = ("tools", "system")
 
 
@@ -120,6 +124,8 @@ def _import() -> ModuleType:
         import litellm
     except ImportError:
         raise ConfigError("LiteLLM is not installed: pip install 'helix-gateway[litellm]'", "model_list") from None
+    # LiteLLM's schemas are built at first use, with a warning of pydantic's that says nothing about the request.
+    warnings.filterwarnings("ignore", r"Item '\w+' on TypedDict class '\w+' is using the `ReadOnly`", UserWarning)
     litellm.suppress_debug_info = True
     litellm.telemetry = False
     litellm.turn_off_message_logging = True
@@ -153,6 +159,8 @@ def _arguments(dialect: Dialect, payload: Mapping[str, Any], target: Target, tim
     arguments["model"] = target.qualified
     arguments["timeout"] = timeout_seconds
     arguments["max_retries"] = 0  # retries are the router's
+    if dialect.name in _MAY_HAVE_TOOLS:
+        arguments["_skip_mcp_handler"] = True  # LiteLLM would look among the tools for MCP servers of its own proxy
     for name, value in (
         ("api_key", deployment.api_key),
         ("api_base", deployment.api_base),
@@ -189,10 +197,11 @@ async def _events(litellm: ModuleType, dialect: Dialect, chunks: Any) -> AsyncGe
             if not isinstance(payload, dict):
                 raise UpstreamGarbled("LiteLLM gave an event that is not an object")
             if chat:
+                # What LiteLLM has as None is left out, and these two are never out in OpenAI's own.
                 for choice in payload.get("choices") or ():
-                    choice.setdefault(
-                        "finish_reason", None
-                    )  # absent where LiteLLM has None, which readers do not expect
+                    choice.setdefault("finish_reason", None)
+                    if dialect.name == "completions" and choice.get("text") is None:
+                        choice["text"] = ""
             yield [Event.of(payload, None if chat else str(payload.get("type", "")) or None)]
         if events := decoder.flush():
             yield events
@@ -219,6 +228,9 @@ def _translated(litellm: ModuleType, dialect: Dialect, error: Exception) -> Upst
     exceptions = litellm.exceptions
     if isinstance(error, exceptions.Timeout | TimeoutError):
         return UpstreamTimeout("the provider did not answer in time")
+    missing = _MISSING.search(str(error))
+    if missing is not None:
+        return UpstreamError(f"LiteLLM needs the Python package '{missing[1]}' for this call, which is not installed")
     if isinstance(error, exceptions.APIConnectionError):
         return UpstreamUnreachable("the provider cannot be reached, or LiteLLM cannot read its answer")
     status = getattr(error, "status_code", None)
