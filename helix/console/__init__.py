@@ -8,11 +8,13 @@ Gradio is imported when a console is built (seconds, and some 190 MB of memory),
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from helix.console.gate import Gate
+    from helix.kernel.types import ASGIApp
 
 __all__ = ["build"]
 
@@ -37,4 +39,15 @@ def build(*, api_url: str, api_key: str, session_seconds: float = 12 * 3600.0) -
     from helix.console.session import Sessions
 
     feed = Feed(api_url.rstrip("/"), api_key)
-    return Gate(overview_page(feed), sessions=Sessions(api_key, seconds=session_seconds), closing=(feed,))
+
+    async def page() -> ASGIApp:
+        return overview_page(feed)
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        # Without a running loop, Gradio makes several and closes none.
+        app = asyncio.run(page())
+    else:
+        app = overview_page(feed)
+    return Gate(app, sessions=Sessions(api_key, seconds=session_seconds), closing=(feed,))
