@@ -98,7 +98,7 @@ class PresidioDetector:
         # Presidio logs pieces of the texts it looks at, one of them as an error.
         logging.getLogger("presidio-analyzer").addFilter(_drop)
         try:
-            # Where torch and transformers are installed, Presidio and spaCy load them: 310 MB that patterns do not need.
+            # Presidio and spaCy load these where they are installed: 310 MB that patterns do not need.
             with without("torch", "transformers"):
                 from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
                 from presidio_analyzer.nlp_engine import NoOpNlpEngine

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,6 +9,7 @@ from helix.kernel.errors import BackendUnavailable
 from helix.kernel.types import Span
 from helix.kernel.wire import Path, Text
 from helix.redact.entities import masked
+from helix.redact.occurrences import Occurrences
 from helix.redact.segments import Segment, rewritten
 from helix.redact.vault import Vault
 
@@ -61,18 +61,21 @@ def redact(
                 new.setdefault(value, (span.kind, instead))
     if not new:
         return redaction
-    # Longest first, so that of two values where one begins the other the whole is taken.
-    longest_first = sorted(new, key=len, reverse=True)
-    anywhere = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
+    anywhere = Occurrences(new)
     changes: dict[int, list[tuple[Segment, str]]] = {}
     for part, spans in zip(parts, inside, strict=True):
-        places = [(span.start, span.end) for span in spans if policy.of(span) != "keep"]
-        places += [match.span() for match in anywhere.finditer(part.value) if not _overlaps(match.span(), places)]
+        places: list[tuple[int, int]] = []
+        at = 0
+        for span in spans:
+            if policy.of(span) != "keep":
+                places += (*anywhere.between(part.value, at, span.start), (span.start, span.end))
+                at = span.end
+        places += anywhere.between(part.value, at, len(part.value))
         if not places:
             continue
         pieces: list[str] = []
         at = 0
-        for start, end in sorted(places):
+        for start, end in places:
             kind, instead = new[part.value[start:end]]
             pieces += (part.value[at:start], instead)
             at = end
@@ -98,7 +101,3 @@ def _checked(part: Segment, spans: Sequence[Span]) -> Iterator[Span]:
         start, end = max(span.start - offset, 0), span.end - offset
         if start < end:
             yield Span(start, end, span.kind, span.score, span.recognizer)
-
-
-def _overlaps(at: tuple[int, int], places: Sequence[tuple[int, int]]) -> bool:
-    return any(start < at[1] and at[0] < end for start, end in places)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
+from helix.kernel import exact
 from helix.kernel.errors import UpstreamGarbled
 from helix.kernel.exchange import Exchange
 from helix.kernel.sse import Event
@@ -90,7 +89,7 @@ class RestoreTap(Tap):
         if not edits:
             return [*before, event]
         changed = replaced(payload, edits)
-        return [*before, Event(orjson.dumps(changed), event.name, event.id, event.retry, json=changed)]
+        return [*before, Event(exact.dumps(changed), event.name, event.id, event.retry, json=changed)]
 
     def _next(self, text: Text, event: Event, closing: bool) -> str:
         """What can be said of a text of an event."""

@@ -1,0 +1,44 @@
+"""Finding many known values in a text at the price of one pass over its words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+__all__ = ["Occurrences"]
+
+_WORD = re.compile(r"\w+")
+
+
+class Occurrences:
+    """Finds some values wherever they stand by themselves, not as part of a longer word or number."""
+
+    __slots__ = ("_by_word",)
+
+    def __init__(self, values: Iterable[str]) -> None:
+        # By a value's first word: what stands before that word, and the value. Longest first, so that of two values
+        # where one begins the other the whole is found.
+        self._by_word: dict[str, list[tuple[int, str]]] = {}
+        for value in sorted(values, key=len, reverse=True):
+            word = _WORD.search(value)
+            if word is not None:
+                self._by_word.setdefault(word.group(), []).append((word.start(), value))
+
+    def between(self, text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Where values stand in [start, end) of a text, in order, none overlapping another."""
+        for word in _WORD.finditer(text, start, end):
+            for lead, value in self._by_word.get(word.group(), ()):
+                first = word.start() - lead
+                last = first + len(value)
+                if first >= start and last <= end and text.startswith(value, first) and _is_whole(text, first, last):
+                    yield first, last
+                    start = last
+                    break
+
+
+def _is_whole(text: str, first: int, last: int) -> bool:
+    return not (_is_word(text[first - 1 : first]) or _is_word(text[last : last + 1]))
+
+
+def _is_word(character: str) -> bool:
+    return character.isalnum() or character == "_"

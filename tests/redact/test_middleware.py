@@ -1,0 +1,414 @@
+"""The stage: what the inner app is sent, what the caller gets back, and what happens when nothing can be looked for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+import pytest
+
+from helix.kernel.exchange import KEY
+from helix.kernel.types import Message, Receive, Scope, Send, Span
+from helix.redact import PresidioDetector, RedactMiddleware
+
+from .apps import FixedDetector, Provider, call, chat, chat_answer, last_text, scope_of
+
+
+def echo(request: Any) -> Any:
+    return chat_answer(f"You said: {last_text(request)}")
+
+
+async def test_values_go_out_as_placeholders_and_come_back(presidio: PresidioDetector) -> None:
+    """The provider sees placeholders; the caller sees their own values, a header, and the right length."""
+    provider = Provider(echo)
+    app = RedactMiddleware(provider, detector=presidio)
+    text = "I'm jane@example.com, card 4111 1111 1111 1111. Mail jane@example.com!"
+    reply = await call(app, chat(text))
+    [request] = provider.requests
+    assert last_text(request) == "I'm <EMAIL_ADDRESS_1>, card <CREDIT_CARD_1>. Mail <EMAIL_ADDRESS_1>!"
+    assert reply.json()["choices"][0]["message"]["content"] == f"You said: {text}"
+    assert reply.headers["x-helix-redactions"] == "CREDIT_CARD=1,EMAIL_ADDRESS=2"
+    assert reply.headers["content-length"] == str(len(reply.body))
+    [scope] = provider.scopes
+    assert dict(scope["headers"])[b"content-length"] == b"%d" % len(provider.bodies[0])
+    facts = scope[KEY].record.redact
+    assert facts.pop("ms") > 0
+    assert facts == {"entities": {"EMAIL_ADDRESS": 2, "CREDIT_CARD": 1}, "restored": 3, "unknown": 0}
+
+
+async def test_without_findings_nothing_is_touched(presidio: PresidioDetector) -> None:
+    """The request's and the reply's very bytes pass, with no header, however the reply is cut."""
+    body = b'{"model":"m", "messages":[ {"role":"user","content":"caf\\u00e9 <EMAIL_ADDRESS_1>"} ]}'
+    pieces = [b'data: {"choices":[{"delta":', b'{"content":"<EMAIL_ADDRESS_1>"}}]}\n', b"\ndata: [DONE]\n\n"]
+    provider = Provider(lambda _: pieces)
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await RedactMiddleware(provider, detector=presidio)(scope_of("/v1/chat/completions"), receive, send)
+    assert provider.bodies == [body]
+    assert [message["body"] for message in sent[1:]] == [*pieces, b""]
+    assert sent[0]["headers"] == [(b"content-type", b"text/event-stream")]
+
+
+async def test_a_history_sent_again_gets_the_same_placeholders(presidio: PresidioDetector) -> None:
+    """Turn by turn the beginning of what the provider sees stays the same, so that a cache can know it."""
+    provider = Provider(echo)
+    app = RedactMiddleware(provider, detector=presidio)
+    turns = ["a@x.com and b@x.com", "B@x.com called from 93.184.216.34", "c@x.com"]
+    for count in range(1, 4):
+        await call(app, chat(*turns[:count]))
+    first, second, third = [request["messages"] for request in provider.requests]
+    assert third[:2] == second
+    assert second[:1] == first
+    assert third[1]["content"] == "<EMAIL_ADDRESS_2> called from <IP_ADDRESS_1>"
+
+
+async def test_two_requests_share_no_placeholder(presidio: PresidioDetector) -> None:
+    """At the same time, the same placeholder gives each caller their own value."""
+    meet = asyncio.Barrier(2)
+
+    async def provider(scope: Scope, receive: Receive, send: Send) -> None:
+        request = orjson.loads((await receive())["body"])
+        await meet.wait()
+        body = orjson.dumps(echo(request))
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+        await send({"type": "http.response.body", "body": body})
+
+    app = RedactMiddleware(provider, detector=presidio)
+    replies = await asyncio.gather(call(app, chat("a@x.com")), call(app, chat("b@x.com")))
+    assert [r.json()["choices"][0]["message"]["content"] for r in replies] == ["You said: a@x.com", "You said: b@x.com"]
+
+
+async def test_a_typed_placeholder_is_not_ours(presidio: PresidioDetector) -> None:
+    """Somebody who types one out gets it back, wherever it stands in the request, and reads no value with it."""
+    provider = Provider(echo)
+    app = RedactMiddleware(provider, detector=presidio)
+    tools = [{"type": "function", "function": {"name": "f", "description": "like <EMAIL_ADDRESS_2>"}}]
+    text = "<EMAIL_ADDRESS_1> is not a@x.com"
+    reply = await call(app, chat(text, tools=tools))
+    assert last_text(provider.requests[0]) == "<EMAIL_ADDRESS_1> is not <EMAIL_ADDRESS_3>"
+    assert reply.json()["choices"][0]["message"]["content"] == f"You said: {text}"
+
+
+async def test_an_unknown_placeholder_is_left_and_counted(presidio: PresidioDetector) -> None:
+    """A number that the model made up is passed on as it is."""
+    provider = Provider(lambda _: chat_answer("<EMAIL_ADDRESS_5> or <EMAIL_ADDRESS_1>"))
+    reply = await call(RedactMiddleware(provider, detector=presidio), chat("a@x.com"))
+    assert reply.json()["choices"][0]["message"]["content"] == "<EMAIL_ADDRESS_5> or a@x.com"
+    assert provider.scopes[0][KEY].record.redact["unknown"] == 1
+
+
+async def test_tool_calls_of_chat_go_both_ways(presidio: PresidioDetector) -> None:
+    """Arguments in the history and results are redacted inside their JSON; the answer's are restored in it."""
+    call_ = {"id": "t", "type": "function", "function": {"name": "f"}}
+    arguments = '{"to": "a@x.com", "ssn": "536228721",  "card": 4111111111111111, "n": 1.50}'
+
+    def answer(request: Any) -> Any:
+        given = request["messages"][1]["tool_calls"][0]["function"]["arguments"]
+        message = {"role": "assistant", "content": None}
+        message["tool_calls"] = [{**call_, "function": {"name": "f", "arguments": given}}]  # type: ignore[assignment]
+        return {"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}
+
+    provider = Provider(answer)
+    messages = [
+        {"role": "user", "content": "go"},
+        {"role": "assistant", "tool_calls": [{**call_, "function": {"name": "f", "arguments": arguments}}]},
+        {"role": "tool", "tool_call_id": "t", "content": '{"sent_to": "a@x.com"}'},
+    ]
+    reply = await call(RedactMiddleware(provider, detector=presidio), {"model": "m", "messages": messages})
+    sent = provider.requests[0]["messages"]
+    assert sent[1]["tool_calls"][0]["function"]["arguments"] == (
+        '{"to": "<EMAIL_ADDRESS_1>", "ssn": "<US_SSN_1>",  "card": "<CREDIT_CARD_1>", "n": 1.50}'
+    )
+    assert sent[2]["content"] == '{"sent_to": "<EMAIL_ADDRESS_1>"}'
+    got = reply.json()["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"]
+    assert orjson.loads(got) == {"to": "a@x.com", "ssn": "536228721", "card": "4111111111111111", "n": 1.5}
+
+
+async def test_tool_calls_of_messages_go_both_ways(presidio: PresidioDetector) -> None:
+    """Inputs that are objects, results that are blocks, and the system text."""
+
+    def answer(request: Any) -> Any:
+        given = request["messages"][1]["content"][0]["input"]
+        block = {"type": "tool_use", "id": "t2", "name": "f", "input": given}
+        return {"type": "message", "role": "assistant", "content": [block], "stop_reason": "tool_use"}
+
+    provider = Provider(answer)
+    given = {"to": ["a@x.com"], "ssn": "536228721", "deep": {"n": 1}}
+    request = {
+        "model": "m",
+        "max_tokens": 9,
+        "system": "You write for a@x.com.",
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "write to b@x.com"}]},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "f", "input": given}]},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "b@x.com: ok"}]},
+                    {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "YUB4LmNvbQ=="}},
+                ],
+            },
+        ],
+    }
+    reply = await call(RedactMiddleware(provider, detector=presidio), request, "/v1/messages")
+    [sent] = provider.requests
+    assert sent["system"] == "You write for <EMAIL_ADDRESS_1>."
+    assert sent["messages"][0]["content"][0]["text"] == "write to <EMAIL_ADDRESS_2>"
+    assert sent["messages"][1]["content"][0]["input"] == {
+        "to": ["<EMAIL_ADDRESS_1>"],
+        "ssn": "<US_SSN_1>",
+        "deep": {"n": 1},
+    }
+    result, image = sent["messages"][2]["content"]
+    assert result["content"][0]["text"] == "<EMAIL_ADDRESS_2>: ok"
+    assert image == request["messages"][2]["content"][1]  # type: ignore[index]
+    assert reply.json()["content"][0]["input"] == given
+
+
+async def test_embeddings_inputs(presidio: PresidioDetector) -> None:
+    """Inputs are redacted; the vectors pass, with a header."""
+    provider = Provider(lambda _: {"data": [{"index": 0, "embedding": [0.25]}]})
+    payload = {"model": "m", "input": ["a@x.com", "nothing", "b@x.com"]}
+    reply = await call(RedactMiddleware(provider, detector=presidio), payload, "/v1/embeddings")
+    assert provider.requests[0]["input"] == ["<EMAIL_ADDRESS_1>", "nothing", "<EMAIL_ADDRESS_2>"]
+    assert reply.json() == {"data": [{"index": 0, "embedding": [0.25]}]}
+    assert reply.headers["x-helix-redactions"] == "EMAIL_ADDRESS=2"
+
+
+async def test_responses_items(presidio: PresidioDetector) -> None:
+    """Instructions, messages, calls and their outputs."""
+    provider = Provider(
+        lambda request: {
+            "object": "response",
+            "status": "completed",
+            "instructions": request["instructions"],
+            "output": [
+                {"type": "message", "content": [{"type": "output_text", "text": "wrote to <EMAIL_ADDRESS_1>"}]},
+                {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"to":"<EMAIL_ADDRESS_2>"}'},
+            ],
+        }
+    )
+    payload = {
+        "model": "m",
+        "instructions": "Answer a@x.com.",
+        "input": [
+            {"role": "user", "content": [{"type": "input_text", "text": "tell b@x.com"}]},
+            {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"to":"b@x.com"}'},
+            {"type": "function_call_output", "call_id": "c", "output": "b@x.com told"},
+        ],
+    }
+    reply = await call(RedactMiddleware(provider, detector=presidio), payload, "/v1/responses")
+    [sent] = provider.requests
+    assert sent["instructions"] == "Answer <EMAIL_ADDRESS_1>."
+    assert sent["input"][0]["content"][0]["text"] == "tell <EMAIL_ADDRESS_2>"
+    assert sent["input"][1]["arguments"] == '{"to":"<EMAIL_ADDRESS_2>"}'
+    assert sent["input"][2]["output"] == "<EMAIL_ADDRESS_2> told"
+    answer = reply.json()
+    assert answer["instructions"] == "Answer a@x.com."
+    assert answer["output"][0]["content"][0]["text"] == "wrote to a@x.com"
+    assert answer["output"][1]["arguments"] == '{"to":"b@x.com"}'
+
+
+async def test_a_block_is_refused_by_kind_and_place(
+    presidio: PresidioDetector, caplog: pytest.LogCaptureFixture
+) -> None:
+    """400 that names both and never the value; nothing is sent."""
+    provider = Provider(echo)
+    app = RedactMiddleware(provider, detector=presidio, entities={"US_SSN": "block"})
+    scope = scope_of("/v1/chat/completions")
+    with caplog.at_level(logging.DEBUG):
+        reply = await call(app, chat("hello", "my ssn is 536-22-8721"), scope=scope)
+    assert reply.status == 400
+    assert reply.json()["error"]["code"] == "content_blocked"
+    assert reply.json()["error"]["param"] == "messages[1].content"
+    assert "US_SSN" in reply.json()["error"]["message"]
+    assert b"8721" not in reply.body
+    assert provider.bodies == []
+    assert "8721" not in caplog.text
+    assert scope[KEY].record.redact["blocked"] == "US_SSN"
+
+
+async def test_a_mask_does_not_come_back(presidio: PresidioDetector) -> None:
+    """What is masked is gone for the answer too; the header tells of it."""
+    provider = Provider(echo)
+    app = RedactMiddleware(provider, detector=presidio, entities={"CREDIT_CARD": "mask", "EMAIL_ADDRESS": "keep"})
+    reply = await call(app, chat("4111111111111111 of a@x.com"))
+    assert reply.json()["choices"][0]["message"]["content"] == "You said: ************1111 of a@x.com"
+    assert reply.headers["x-helix-redactions"] == "CREDIT_CARD=1"
+
+
+class BrokenDetector:
+    """One that fails, and says more than it should."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    async def detect(self, texts: Sequence[str], *, language: str = "en") -> Sequence[Sequence[Span]]:
+        raise self._error
+
+
+class SlowDetector:
+    """One that never answers."""
+
+    async def detect(self, texts: Sequence[str], *, language: str = "en") -> Sequence[Sequence[Span]]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+class ShortDetector:
+    """One that answers for fewer texts than it was asked about."""
+
+    async def detect(self, texts: Sequence[str], *, language: str = "en") -> Sequence[Sequence[Span]]:
+        return []
+
+
+@pytest.mark.parametrize(
+    "detector",
+    [BrokenDetector(ValueError("Did not find word 'a@x.com'")), SlowDetector(), ShortDetector()],
+    ids=["raises", "hangs", "is short"],
+)
+@pytest.mark.parametrize("memory_entries", [0, 10])
+async def test_without_a_detector_nothing_is_sent(
+    detector: Any, memory_entries: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """503, no request to the provider, and no word of the text in the reply or in a log."""
+    provider = Provider(echo)
+    app = RedactMiddleware(provider, detector=detector, timeout_seconds=0.01, memory_entries=memory_entries)
+    scope = scope_of("/v1/chat/completions")
+    reply = await call(app, chat("a@x.com"), scope=scope)
+    assert reply.status == 503
+    assert reply.json()["error"]["code"] == "backend_unavailable"
+    assert provider.bodies == []
+    assert b"a@x.com" not in reply.body
+    assert "a@x.com" not in caplog.text
+    assert scope[KEY].record.redact["outage"] is True
+
+
+async def test_passing_on_outage_is_on_record() -> None:
+    """Chosen aloud, the request passes as it is, and the record says so."""
+    provider = Provider(echo)
+    app = RedactMiddleware(provider, detector=BrokenDetector(OSError()), on_outage="pass")
+    reply = await call(app, chat("a@x.com"))
+    assert reply.status == 200
+    assert last_text(provider.requests[0]) == "a@x.com"
+    assert provider.scopes[0][KEY].record.redact["outage"] is True
+
+
+async def test_a_cancelled_request_stays_cancelled() -> None:
+    """A caller who leaves during detection is no outage."""
+    provider = Provider(echo)
+    app = RedactMiddleware(provider, detector=BrokenDetector(asyncio.CancelledError()), on_outage="pass")
+    with pytest.raises(asyncio.CancelledError):
+        await call(app, chat("a@x.com"))
+    assert provider.bodies == []
+
+
+async def test_bad_bodies_are_refused() -> None:
+    """The kernel's refusals, before anything is looked for."""
+    app = RedactMiddleware(Provider(echo), detector=FixedDetector())
+    assert (await call(app, [1])).status == 400
+    assert (await call(app, {"model": "m"})).json()["error"]["param"] == "messages"
+
+
+@pytest.mark.parametrize("scope", [scope_of("/v1/models", method="GET"), scope_of("/elsewhere")], ids=["GET", "path"])
+async def test_what_is_not_ours_passes(scope: Scope) -> None:
+    """Another path or method is not even read."""
+    provider = Provider(lambda request: request)
+    reply = await call(RedactMiddleware(provider, detector=SlowDetector()), {"email": "a@x.com"}, scope=scope)
+    assert reply.json() == {"email": "a@x.com"}
+
+
+async def test_an_error_reply_passes(presidio: PresidioDetector) -> None:
+    """A provider's error has no texts to restore, and keeps its status."""
+    provider = Provider(lambda _: {"error": {"message": "no"}}, status=429)
+    reply = await call(RedactMiddleware(provider, detector=presidio), chat("a@x.com"))
+    assert (reply.status, reply.json()) == (429, {"error": {"message": "no"}})
+
+
+async def test_a_given_detector_decides_the_kinds() -> None:
+    """Whatever it finds is replaced, kinds that Helix does not know too; it is neither opened nor closed."""
+    provider = Provider(echo)
+    app = RedactMiddleware(provider, detector=FixedDetector(ORDER_ID=["17-x"]))
+    reply = await call(app, chat("order 17-x"))
+    assert last_text(provider.requests[0]) == "order <ORDER_ID_1>"
+    assert reply.json()["choices"][0]["message"]["content"] == "You said: order 17-x"
+
+
+async def test_a_text_is_looked_through_once() -> None:
+    """Of a conversation that is sent again, the detector sees the new turn alone."""
+    detector = FixedDetector(X=["a@x.com"])
+    app = RedactMiddleware(Provider(echo), detector=detector)
+    await call(app, chat("one a@x.com"))
+    await call(app, chat("one a@x.com", "two"))
+    assert detector.asked == ["one a@x.com", "two"]
+
+
+async def test_presidio_opens_by_lifespan_and_closes() -> None:
+    """With no detector given, Presidio is made at start-up and let go at shutdown."""
+    seen: list[str] = []
+
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        for kind in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{kind}.complete"})
+
+    app = RedactMiddleware(inner)
+    events = iter(["lifespan.startup", "lifespan.shutdown"])
+
+    async def receive() -> Message:
+        return {"type": next(events)}
+
+    async def send(message: Message) -> None:
+        own = app._own
+        seen.append(f"{message['type']} {own is not None and own._threads.value is not None}")
+
+    await app({"type": "lifespan"}, receive, send)
+    assert seen == ["lifespan.startup.complete True", "lifespan.shutdown.complete False"]
+
+
+async def test_presidio_opens_at_first_use() -> None:
+    """Without a lifespan the first request opens it; only the kinds that are not kept are looked for."""
+    provider = Provider(echo)
+    app = RedactMiddleware(provider, entities={"EMAIL_ADDRESS": "placeholder", "IP_ADDRESS": "keep"})
+    await call(app, chat("a@x.com at 93.184.216.34"))
+    assert last_text(provider.requests[0]) == "<EMAIL_ADDRESS_1> at 93.184.216.34"
+    await app._detector.close()
+
+
+async def test_an_observer_is_told_once() -> None:
+    """Kinds and counts, never text."""
+    told: list[tuple[str, Mapping[str, Any]]] = []
+    app = RedactMiddleware(
+        Provider(echo), detector=FixedDetector(X=["secret"]), observe=lambda stage, facts: told.append((stage, facts))
+    )
+    await call(app, chat("secret"))
+    [(stage, facts)] = told
+    assert stage == "redact"
+    assert facts["entities"] == {"X": 1}
+    assert "secret" not in repr(facts)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"entities": {"EMAIL": "placeholder"}}, "EMAIL_ADDRESS"),
+        ({"entities": {"US_SSN": "hash"}}, "placeholder, mask, keep, block"),
+        ({"score_threshold": -0.1}, "0 to 1"),
+        ({"on_outage": "ignore"}, "'refuse' or 'pass'"),
+        ({"timeout_seconds": 0}, "timeout_seconds"),
+        ({"memory_entries": -1}, "memory_entries"),
+    ],
+)
+def test_wrong_options_are_named(options: dict[str, Any], says: str) -> None:
+    """A constructor checks its values and says what is allowed."""
+    with pytest.raises(ValueError, match=says):
+        RedactMiddleware(Provider(echo), **options)

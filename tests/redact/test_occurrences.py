@@ -1,0 +1,47 @@
+"""Known values are found wherever they stand by themselves."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helix.redact.occurrences import Occurrences
+
+
+def _found(values: list[str], text: str) -> list[str]:
+    return [text[start:end] for start, end in Occurrences(values).between(text, 0, len(text))]
+
+
+def test_whole_words_alone() -> None:
+    """Not inside a longer word or number, and the longest of two."""
+    assert _found(["12345", "12345-6"], "12345, x12345 123456 12345-6 12345-67 _12345") == ["12345", "12345-6", "12345"]
+
+
+def test_values_may_begin_and_end_with_signs() -> None:
+    """A plus or a bracket belongs to the value."""
+    assert _found(["+1 202", "(a)", "--"], "call +1 202, a+1 202 or (a)(a) --") == ["+1 202", "(a)", "(a)"]
+
+
+def test_only_between() -> None:
+    """What reaches over either border is not found."""
+    assert list(Occurrences(["ab"]).between("ab ab ab", 1, 7)) == [(3, 5)]
+
+
+_texts = st.text(st.sampled_from("ab1 -(_"), max_size=30)
+
+
+@given(st.lists(st.text(st.sampled_from("ab1 -(_"), min_size=1, max_size=5), max_size=4), _texts)
+def test_nothing_that_stands_alone_is_missed(values: list[str], text: str) -> None:
+    """Where a value's letters are found, no occurrence is left between those that were found."""
+    values = [value for value in values if re.search(r"\w", value)]
+    left = list(text)
+    for start, end in Occurrences(values).between(text, 0, len(text)):
+        assert text[start:end] in values
+        left[start:end] = "\0" * (end - start)
+    for value in values:
+        # Signs before the first word may be shared by two occurrences: those between words are what counts.
+        core = value.lstrip("-( ")
+        if core == value:
+            assert not re.search(rf"(?<![\w\0]){re.escape(value)}(?!\w)", "".join(left))
