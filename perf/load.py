@@ -137,8 +137,10 @@ class Run:
         self._busy -= 1
         if error:
             self.readings.errors[error] += 1
-        elif self.measuring:
-            self.readings.take(caller.tally, time.monotonic() - caller.sent, caller.first, caller.delays)
+        else:
+            self.readings.answered += 1
+            if self.measuring:
+                self.readings.take(caller.tally, time.monotonic() - caller.sent, caller.first, caller.delays)
         if not caller.connected:
             return
         self._rest(caller)

@@ -95,7 +95,11 @@ def side_by_side(
         for number in range(count):
             for load, make in loads.items():
                 for name, gateway in gateways.items():
-                    reports[name][load].append(perform(make(gateway, number), place))
+                    before = gateway.server.cpu_seconds()
+                    report = perform(make(gateway, number), place)
+                    taken = gateway.server.cpu_seconds() - before
+                    report["cpu_ms"] = 1000 * taken / report["answered"] if report["answered"] else None
+                    reports[name][load].append(report)
         return Side(reports, describe(gateways), missing)
 
 
@@ -108,6 +112,9 @@ def summarize(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             found[figure] = {key: round(median(value[key] for value in values), 3) for key in values[0]}
     rates = [report["rps"] for report in reports]
     found |= {"rps": round(median(rates), 1), "rps_rounds": rates}
+    taken = [report["cpu_ms"] for report in reports if report.get("cpu_ms") is not None]
+    if taken:
+        found["cpu_ms"] = round(median(taken), 4)
     found["errors"] = _added(report["errors"] for report in reports)
     counted = [{tally: part["requests"] for tally, part in report.get("by", {}).items()} for report in reports]
     if any(counted):

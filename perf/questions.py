@@ -30,15 +30,24 @@ def _parts(text: str, separator: str | None = "|") -> tuple[str, ...]:
     return tuple(text.split(separator))
 
 
+# Long enough that courtesies round them leave their meaning, and so their embedding, nearly as it was.
 _BASES = (
-    "How do I reset the password of my account?",
-    "Where can I see the status of my card delivery?",
-    "What is the fee for a transfer to another country?",
-    "Why was my card payment declined at the shop?",
-    "How long does a bank transfer take to arrive?",
-    "How can I change the address on my profile?",
-    "What should I do when my phone with the app is stolen?",
-    "Can I open a second account for my savings?",
+    "How do I reset the password of my online banking account when the phone that received the security codes has been "
+    "replaced and the old number has been given up?",
+    "Where can I see the delivery status of the debit card that was ordered for my joint account after the former card "
+    "had been damaged in a cash machine?",
+    "What fee is charged for a transfer in a foreign currency to a bank in another country, and who pays it when the "
+    "receiving bank deducts a part of the amount?",
+    "Why was my card payment declined at the supermarket although the balance of the account covers the amount and the "
+    "card worked in another shop in the morning?",
+    "How long does it take until a transfer that was signed in the app reaches the account of a company at another "
+    "bank, and where is it shown that the amount has arrived?",
+    "How can I change the postal address on my profile when I have moved to another country and still receive the "
+    "account statements at the former address?",
+    "What should I do when my telephone with the banking app was stolen on a journey and I have to pay the hotel with "
+    "the card that is stored in it?",
+    "Can I open a second savings account for my children under the same contract, and which documents does the bank "
+    "need to check their identity?",
 )
 _OPENINGS = _parts(
     "Please tell me: |Hello! |Hi there, |Excuse me, |Quick question: |Good morning. |Hey, |I would like to know: "
@@ -48,13 +57,8 @@ _CLOSINGS = _parts(
     " Thanks!| Thank you.| Thank you very much.| Please let me know.| Many thanks in advance.| I appreciate your help."
     "| Cheers!| Thanks a lot for your help.| Kind regards.| Thank you so much!"
 )
-_MIDDLES = _parts(
-    "|please, |just wondering, |if you can say, |for my information, |when you have a moment, |to be sure, "
-    "|I was wondering, "
-)
 _FAREWELLS = _parts(
-    "| Have a nice day.| Best wishes.| Talk soon.| Bye!| Have a good week.| See you.| Warm regards.| All the best."
-    "| Take care."
+    "| Have a nice day.| Best wishes.| Talk soon.| Bye!| See you.| Warm regards.| All the best.| Take care."
 )
 _TOPICS = _parts(
     """
@@ -98,13 +102,11 @@ def repeated(seed: int) -> Iterator[Question]:
 
 def paraphrased(seed: int) -> Iterator[Question]:
     """The stored questions with other words round them, no two the same, from a place that depends on the seed."""
-    forms = list(product(_OPENINGS, _MIDDLES, _BASES, _CLOSINGS, _FAREWELLS))
+    forms = list(product(_OPENINGS, _BASES, _CLOSINGS, _FAREWELLS))
     random.Random(0).shuffle(forms)
-    first = seed * 9_601 % len(forms)
-    for opening, middle, base, closing, farewell in forms[first:] + forms[:first]:
-        start = base[0].lower() + base[1:] if middle else base
-        # Its first letter is a small one where the answer restates the paraphrase itself.
-        yield Question(f"{opening}{middle}{start}{closing}{farewell}", base[1:])
+    first = seed * 1_201 % len(forms)
+    for opening, base, closing, farewell in forms[first:] + forms[:first]:
+        yield Question(f"{opening}{base}{closing}{farewell}", base)
 
 
 def fresh(seed: int) -> Iterator[Question]:

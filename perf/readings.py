@@ -32,6 +32,8 @@ class Readings:
         self.ended = 0.0
         self.errors: Counter[str] = Counter()
         self.reconnects = 0
+        self.answered = 0
+        """Requests answered rightly, the unmeasured ones of the warm-up among them."""
         self._latencies: dict[str, array[float]] = {}
         self._firsts = array("d")
         self._delays = array("d")
@@ -57,6 +59,7 @@ class Readings:
         seconds = self.ended - self.begun
         report: dict[str, Any] = {
             "requests": len(every),
+            "answered": self.answered,
             "seconds": round(seconds, 3),
             "rps": round(len(every) / seconds, 1) if seconds > 0 else 0.0,
             "ms": percentiles(every),

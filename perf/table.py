@@ -32,7 +32,18 @@ def show(name: str, result: Mapping[str, Any]) -> None:
 
 def _gateways(console: Console, title: str, block: Mapping[str, Any]) -> None:
     table = Table(title=title, title_justify="left")
-    for column in ("gateway", "version", "load", "requests/s", "p50 ms", "p99 ms", "first p50", "event p50", "remarks"):
+    for column in (
+        "gateway",
+        "version",
+        "load",
+        "requests/s",
+        "p50 ms",
+        "p99 ms",
+        "CPU ms",
+        "first p50",
+        "event p50",
+        "remarks",
+    ):
         table.add_column(column, justify="left" if column in ("gateway", "version", "load", "remarks") else "right")
     for name, found in block["gateways"].items():
         loads = {load: one for load, one in found.items() if isinstance(one, Mapping)}
@@ -40,6 +51,7 @@ def _gateways(console: Console, title: str, block: Mapping[str, Any]) -> None:
             remarks = [f"{share}: {one[share]:.0%}" for share in one if share.endswith("_share")]
             remarks += [f"{error} ×{count}" for error, count in one["errors"].items()]
             figures = [one.get(figure, {}).get(at) for figure, at in _FIGURES]
+            figures.insert(2, one.get("cpu_ms"))
             shown = ["" if value is None else f"{value:,.2f}" for value in figures]
             about = (name, found["version"]) if number == 0 else ("", "")
             table.add_row(*about, load, f"{one.get('rps', 0):,.0f}", *shown, ", ".join(remarks))

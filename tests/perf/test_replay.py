@@ -78,5 +78,5 @@ def test_books_that_do_not_balance_are_a_fault() -> None:
 def test_questions_are_new_where_they_should_be() -> None:
     """Fresh questions and paraphrases never repeat, and differ from round to round."""
     for name in ("fresh", "paraphrased"):
-        rounds = [[question.text for question in islice(MAKERS[name](seed), 2000)] for seed in (0, 1)]
-        assert len({*rounds[0], *rounds[1]}) == 4000
+        rounds = [[question.text for question in islice(MAKERS[name](seed), 1000)] for seed in (0, 1)]
+        assert len({*rounds[0], *rounds[1]}) == 2 * len(rounds[0])
