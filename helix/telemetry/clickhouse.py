@@ -32,6 +32,8 @@ _STATEMENT_END = re.compile(r";[ \t]*$", re.MULTILINE)
 # CANNOT_CONVERT_TYPE, VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE, CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN, INCORRECT_DATA.
 _REJECTIONS = frozenset((6, 26, 27, 53, 70, 117, 131, 321, 349))
 
+_MISFITS = (ValueError, TypeError, OverflowError, LookupError)  # what the driver raises where a value has no such form
+
 # The batches are made here, so the server's own batching stays off; the token, with the tables' deduplication windows,
 # makes an insert that is sent again (by the driver too, when a reply is lost) count once, in the rollups as well.
 _INSERT_SETTINGS = {
@@ -132,15 +134,13 @@ class ClickHouse:
 
         Raises BackendUnavailable, or RowsRejected where the rows do not fit the table.
         """
-        types = [COLUMNS[name] for name in names]
-        columns = list(zip(*rows, strict=True))
 
         def insert(client: Any) -> None:
             client.insert(
                 "requests",
-                columns,
+                list(zip(*rows, strict=True)),
                 column_names=list(names),
-                column_type_names=types,
+                column_type_names=[COLUMNS[name] for name in names],
                 column_oriented=True,
                 settings={**_INSERT_SETTINGS, "insert_deduplication_token": token},
             )
@@ -171,14 +171,14 @@ class ClickHouse:
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, call, self._client)
-        except (ClickHouseError, OSError, ValueError, TypeError, OverflowError) as error:
+        except (ClickHouseError, OSError, *_MISFITS) as error:
             raise self._explained(error) from None
 
     def _explained(self, error: Exception) -> BackendUnavailable | RowsRejected:
         """What went wrong, by its code: the server's own message may quote values."""
         code = getattr(error, "code", None)
         label = getattr(error, "name", None) or type(error).__name__
-        if code in _REJECTIONS or isinstance(error, ValueError | TypeError | OverflowError) or label == "DataError":
+        if code in _REJECTIONS or isinstance(error, _MISFITS) or label == "DataError":
             return RowsRejected(f"{self.name} does not take these rows ({label})")
         return BackendUnavailable(f"{self.name} cannot be used now ({label}{f', code {code}' if code else ''})")
 

@@ -84,6 +84,7 @@ class Sink:
         self._pending: deque[Segment] = deque()
         self._disk = threading.Lock()
         self._lock = asyncio.Lock()
+        self._draining = asyncio.Lock()  # whoever waits for a drain waits for the one that is under way, too
         self._wake = asyncio.Event()  # for the journal: there are rows, or there is room for a batch
         self._ready = asyncio.Event()  # for the writer: there is a batch
         self._hurry = asyncio.Event()  # for the writer: do not wait before the next attempt
@@ -192,10 +193,11 @@ class Sink:
 
     async def _drain(self, *, cut: bool) -> None:
         """Everything that is in memory goes into the segment; `cut` ends it, so that it is written."""
-        rows = self._taken()
-        if rows or (cut and self._current is not None):
-            # Shielded, since a call that still waits for a thread would be dropped, and the rows with it.
-            await asyncio.shield(asyncio.to_thread(self._append, rows, cut=cut))
+        async with self._draining:
+            rows = self._taken()
+            if rows or (cut and self._current is not None):
+                # Shielded, since a call that still waits for a thread would be dropped, and the rows with it.
+                await asyncio.shield(asyncio.to_thread(self._append, rows, cut=cut))
         if self._pending:
             self._trim()
             self._ready.set()
@@ -274,9 +276,6 @@ class Sink:
             error = await self._insert(segment)
             if error is None:
                 delay = self._retry_seconds
-                if self.error is not None:
-                    _log.info("telemetry rows are being written again")
-                    self.error = None
                 if self._pending and self._pending[0] is segment:
                     self._pending.popleft()
                 continue
@@ -297,7 +296,7 @@ class Sink:
         """None when the segment is done with, else why the store does not take it now."""
         try:
             names, rows = await asyncio.to_thread(segment.read)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:
             _log.error("telemetry rows in %s cannot be read: %s", segment.path, type(error).__name__)
             await asyncio.to_thread(segment.reject)
             self.rejected += segment.count
@@ -313,6 +312,9 @@ class Sink:
             return None
         except (BackendUnavailable, ConfigError) as error:
             return error
+        if self.error is not None:
+            _log.info("telemetry rows are being written again")
+            self.error = None
         self.written += len(rows)
         await asyncio.to_thread(self._done, segment)
         return None

@@ -67,7 +67,7 @@ class Segment:
             self.rows = []
 
     def read(self) -> tuple[Sequence[str], list[Row]]:
-        """Names and rows, from memory or from disk. Raises OSError.
+        """Names and rows, from memory or from disk. Raises OSError, ValueError, TypeError where the file is damaged.
 
         A last line that a kill cut short is left out; so are columns that this version does not know.
         """
@@ -76,9 +76,11 @@ class Segment:
             return NAMES, in_memory
         lines = self.path.read_bytes().split(b"\n")
         if len(lines) < 2:
-            return NAMES, []
+            return NAMES, []  # killed before there was anything in it
         names = orjson.loads(lines[0])
         rows = [tuple(orjson.loads(line)) for line in lines[1:-1]]
+        if any(len(row) != len(names) for row in rows):
+            raise ValueError("a row does not have as many values as there are columns")
         known = [index for index, name in enumerate(names) if name in COLUMNS]
         if len(known) < len(names):
             rows = [tuple(row[index] for index in known) for row in rows]
@@ -111,8 +113,7 @@ class Spool:
         left: list[Segment] = []
         for folder in sorted(path for path in self.folder.iterdir() if path.is_dir()):
             if not folder.name.startswith(".") and self._claim(folder):
-                files = [path for path in folder.glob("*.jsonl") if path.stat().st_size]
-                left += [Segment(file.stem, path=file, is_on_disk=True) for file in files]
+                left += [Segment(file.stem, path=file, is_on_disk=True) for file in folder.glob("*.jsonl")]
         self.tidy()
         # Locked before others can see it, or one of them might take it for a dead one's.
         name = f"{time.time_ns():016x}-{os.getpid()}"

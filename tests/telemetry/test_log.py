@@ -143,7 +143,8 @@ async def test_the_overview(clickhouse: ClickHouse, now: datetime) -> None:
     assert shown.cache == {"exact": 1, "semantic": 1, "miss": 2, "bypass": 1}
     assert shown.hit_rate == 0.5
     assert (shown.input_tokens, shown.output_tokens) == (50, 100)
-    assert (shown.cost_usd, shown.saved_usd) == (pytest.approx(3e-6), 2.0)
+    assert shown.cost_usd == pytest.approx(3e-6)
+    assert shown.saved_usd == 2.0
     assert shown.redactions == {"PERSON": 3, "EMAIL_ADDRESS": 1}
     assert shown.latency_ms.p50 == 12.5
     assert shown.latency_ms.p99 is not None

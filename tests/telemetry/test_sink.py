@@ -319,12 +319,27 @@ async def test_rows_of_an_older_version(clickhouse: ClickHouse, tmp_path: Path) 
     assert found == [{"request_id": "hx-old", "status": 201, "request_model": ""}]
 
 
-async def test_a_segment_that_cannot_be_read(clickhouse: ClickHouse, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b'["request_id","ts"', b'["request_id","ts"]\n', b'["request_id"]\n["hx-to'])
+async def test_a_segment_with_nothing_in_it_yet(clickhouse: ClickHouse, tmp_path: Path, content: bytes) -> None:
+    """A kill before the first row was whole leaves a file that is cleared away."""
+    folder = tmp_path / "0000-1"
+    folder.mkdir()
+    (folder / "0001-aa.jsonl").write_bytes(content)
+    sink = make_sink(clickhouse, tmp_path)
+    await sink.open()
+    await settled(lambda: not left(tmp_path))
+    await sink.close()
+    assert (sink.written, sink.rejected, sink.lost) == (0, 0, 0)
+    assert folders(tmp_path) == []
+
+
+@pytest.mark.parametrize("content", [b"garbage\nmore\n", b"5\n[1]\n", b'["ts","status"]\n[1]\n'])
+async def test_a_segment_that_cannot_be_read(clickhouse: ClickHouse, tmp_path: Path, content: bytes) -> None:
     """A damaged file is set aside, and those behind it are written."""
     folder = tmp_path / "0000-1"
     folder.mkdir()
     (folder / "lock").touch()
-    (folder / "0001-aa.jsonl").write_bytes(b"garbage\nmore\n")
+    (folder / "0001-aa.jsonl").write_bytes(content)
     sink = make_sink(clickhouse, tmp_path)
     await sink.open()
     sink.put(make_row())
