@@ -120,7 +120,8 @@ async def test_a_body_that_never_ends_is_timed_out(first: list[Message]) -> None
     async def receive() -> Message:
         if first:
             return first.pop()
-        return await asyncio.get_running_loop().create_future()
+        left: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        return await left
 
     exchange = Exchange(scope_of(), receive)
     exchange.body_timeout_seconds = 0.01

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,7 +42,7 @@ def decoded(chunks: list[bytes]) -> list[Event]:
 def test_events_do_not_depend_on_where_chunks_end(stream: bytes, cuts: list[int]) -> None:
     """Borders may fall inside a UTF-8 sequence, between CR and LF, inside a byte order mark."""
     borders = sorted({min(cut, len(stream)) for cut in cuts} | {0, len(stream)})
-    chunks = [stream[a:b] for a, b in zip(borders, borders[1:], strict=False)]
+    chunks = [stream[a:b] for a, b in pairwise(borders)]
     assert decoded(chunks) == decoded([stream])
     assert decoded([stream[i : i + 1] for i in range(len(stream))]) == decoded([stream])
 

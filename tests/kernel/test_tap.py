@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -196,7 +197,7 @@ def test_however_chunks_fall_and_whoever_changes_the_events_come_out_whole(cuts:
             send = anew(send) if bit == 2 else send
             send = (Shout if who >> bit & 1 else Watch)(exchange, send)
         await send(start(EVENTS))
-        for a, b in zip(borders, borders[1:], strict=False):
+        for a, b in pairwise(borders):
             await send(body(stream[a:b], more=b < len(stream)))
         decoder = Decoder()
         return [event.data for event in decoder.feed(out.body) + decoder.flush() if event.data]

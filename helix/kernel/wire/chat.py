@@ -218,13 +218,11 @@ class Chat(ChoicesDialect):
         if rest:
             yield {"delta": rest, "finish_reason": None}
         last = {key: value for key, value in choice.items() if key not in ("index", "message", "logprobs")}
-        if "logprobs" in choice:
-            shown = ("content", "refusal")
-            last["logprobs"] = (
-                {key: value for key, value in logprobs.items() if key not in shown or not value}
-                if isinstance(logprobs, dict)
-                else logprobs
-            )
+        if isinstance(logprobs, dict):
+            # What came with the text is not said again.
+            last["logprobs"] = {key: None if key in _FIELDS and value else value for key, value in logprobs.items()}
+        elif "logprobs" in choice:
+            last["logprobs"] = logprobs
         yield {"delta": {}, **last}
 
     def assembler(self) -> Assembler:

@@ -124,7 +124,7 @@ class Messages(Dialect):
         """Whether the turn ended by itself and holds words, and thinking, alone."""
         blocks = objects(answer.get("content"))
         kinds: set[Any] = {block.get("type") for _, block in blocks if isinstance(block.get("type"), str)}
-        words = "text" in kinds and kinds <= {"text", "thinking", "redacted_thinking"}
+        words: bool = "text" in kinds and kinds <= {"text", "thinking", "redacted_thinking"}
         return words and answer.get("stop_reason") in ("end_turn", "stop_sequence")
 
     # The stream

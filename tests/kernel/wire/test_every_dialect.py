@@ -201,8 +201,8 @@ def test_deltas_make_up_the_texts_and_closes_ends_every_channel(
     # No channel went on after it was closed.
     assert sorted(done) == sorted(grown.values())
     whole = [text.value for text in dialect.answer_texts(answer)]
-    for text in done:
-        assert text in whole or any(json_equal(text, value) for value in all_objects(answer))
+    for grew in done:
+        assert grew in whole or any(json_equal(grew, value) for value in all_objects(answer))
 
 
 def json_equal(text: str, value: Any) -> bool:
@@ -380,7 +380,7 @@ def test_any_event_can_be_read(dialect: Dialect, data: st.DataObject) -> None:
     payloads = [event.json() for event in dialect.stream(answer)] if answer else []
     payloads = [payload for payload in payloads if payload is not None]
     some = st.sampled_from(payloads).flatmap(damaged) if payloads else json_objects
-    events = data.draw(st.lists(some | json_values, max_size=6))
+    events: list[Any] = data.draw(st.lists(some | json_values, max_size=6))
     assembler = dialect.assembler()
     usage = None
     opened: dict[Any, str] = {}
