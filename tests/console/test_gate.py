@@ -135,3 +135,21 @@ async def test_every_reply_forbids_the_internet_and_framing(client: httpx.AsyncC
         policy = (await client.get(path)).headers["content-security-policy"]
         assert "default-src 'self'" in policy
         assert "frame-ancestors 'none'" in policy
+
+
+@pytest.mark.parametrize("path", ["/console/login", "/login"])
+async def test_the_gate_stands_wherever_it_is_mounted(path: str) -> None:
+    """Servers give the path with the root_path before it (ASGI's rule), or cut off (some do so)."""
+    gate = Gate(Starlette(), sessions=Sessions(KEY, seconds=60))
+    scope = {"type": "http", "method": "GET", "path": path, "root_path": "/console", "headers": [], "query_string": b""}
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        raise AssertionError("a GET is answered without its body")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await gate(scope, receive, send)
+    assert sent[0]["status"] == 200
+    assert b'action="/console/login"' in sent[1]["body"]
