@@ -149,7 +149,7 @@ class Sink:
         await self._settled.wait()
 
     async def close(self) -> None:
-        """Flush and stop; what the store does not take in `close_timeout_seconds` stays on disk for the next start."""
+        """Flush and stop; what the store does not take now, or not in time, stays on disk for the next start."""
         async with self._lock:
             if not self._tasks:
                 return
