@@ -70,8 +70,8 @@ def main() -> int:
         if not options.json:
             print(f"measuring {name} …", flush=True)
         with tempfile.TemporaryDirectory(prefix="helix-perf-") as folder:
-            # These two are no comparisons, so nothing has to keep out of another's way.
-            apart = pinned and name not in ("replay", "idle")
+            # These are no comparisons, so nothing has to keep out of another's way.
+            apart = pinned and name not in ("replay", "idle", "soak")
             place = Place(Path(folder), tuple(cpus[:1]) if apart else (), tuple(cpus[1:2]) if apart else ())
             try:
                 results[name] = NAMES[name](place, options)
