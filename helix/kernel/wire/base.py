@@ -232,6 +232,13 @@ def pieces(text: str) -> list[str]:
     return _PIECE.findall(text)
 
 
+def event_type(event: Event) -> str | None:
+    """The `type` in an event's data, if it has one. Raises UpstreamGarbled."""
+    payload = event.json()
+    kind = payload.get("type") if isinstance(payload, dict) else None
+    return kind if isinstance(kind, str) else None
+
+
 def index_of(value: Json, key: str = "index") -> int:
     """The index that a provider gives a choice, a block or a call; 0 where it gives none."""
     index = value.get(key)

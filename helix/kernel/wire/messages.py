@@ -19,6 +19,7 @@ from helix.kernel.wire.base import (
     Text,
     at_least,
     count,
+    event_type,
     fields,
     index_of,
     leaves,
@@ -180,11 +181,11 @@ class Messages(Dialect):
 
     def is_end(self, event: Event) -> bool:
         """Whether this is `message_stop`."""
-        return _type(event) == "message_stop"
+        return event_type(event) == "message_stop"
 
     def is_error(self, event: Event) -> bool:
         """Whether this is `event: error`."""
-        return event.name == "error" or _type(event) == "error"
+        return event.name == "error" or event_type(event) == "error"
 
     def stream(self, answer: Json, *, include_usage: bool = True) -> Iterator[Event]:
         """A message as the events that Anthropic sends, block by block."""
@@ -399,11 +400,6 @@ def _usage(usage: Json, so_far: Usage | None) -> Usage | None:
         cached_input_tokens=cached,
         cache_write_tokens=written,
     )
-
-
-def _type(event: Event) -> Any:
-    payload = event.json()
-    return payload.get("type") if isinstance(payload, dict) else None
 
 
 def _event(payload: Json) -> Event:

@@ -19,6 +19,7 @@ from helix.kernel.wire.base import (
     Text,
     at_least,
     count,
+    event_type,
     fields,
     index_of,
     need,
@@ -223,11 +224,11 @@ class Responses(Dialect):
 
     def is_end(self, event: Event) -> bool:
         """Whether this is `response.completed` or `response.incomplete`."""
-        return _type(event) in _ENDS
+        return event_type(event) in _ENDS
 
     def is_error(self, event: Event) -> bool:
         """Whether this is `error` or `response.failed`."""
-        return event.name == "error" or _type(event) in ("error", "response.failed")
+        return event.name == "error" or event_type(event) in ("error", "response.failed")
 
     def stream(self, answer: Json, *, include_usage: bool = True) -> Iterator[Event]:
         """A response as the events that OpenAI sends, item by item; usage always comes with the last."""
@@ -350,11 +351,6 @@ def _channel(event_type: str, payload: Json) -> Channel | None:
         return None
     channel: Channel = (kind, index_of(payload, "output_index"))
     return (*channel, index_of(payload, known[1])) if known[1] else channel
-
-
-def _type(event: Event) -> Any:
-    payload = event.json()
-    return payload.get("type") if isinstance(payload, dict) else None
 
 
 def _items_stream(answer: Json) -> Iterator[Json]:

@@ -13,8 +13,10 @@ Json = dict[str, Any]
 
 words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
-json_values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner))
-json_objects = st.dictionaries(st.text(), json_values, max_size=4)
+json_values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3), max_leaves=8
+)
+json_objects = st.dictionaries(st.text(), json_values, max_size=3)
 arguments = json_objects.map(lambda value: json.dumps(value, ensure_ascii=False))
 
 
@@ -173,7 +175,7 @@ COMPLETIONS_ANSWER: Json = {
         {
             "index": 0,
             "text": "\n\nAnn is here.",
-            "logprobs": {"tokens": ["\n\n", "Ann"], "token_logprobs": [-1.0, None], "text_offset": [0, 2]},
+            "logprobs": {"tokens": ["\n\n", "Ann"], "token_logprobs": [-1.0, -0.5], "text_offset": [0, 2]},
             "finish_reason": "stop",
         },
         {"index": 1, "text": "Bob is not", "logprobs": None, "finish_reason": "length"},

@@ -150,7 +150,7 @@ def test_an_answer_becomes_a_stream_and_the_stream_that_answer(dialect: Dialect,
 
 @made_answers
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_round_trip_holds_for_all_answers(dialect: Dialect, answers: Any, data: st.DataObject) -> None:
     """Also over the bytes, cut anywhere; and a stream cut off anywhere gives no answer."""
     answer = data.draw(answers)
@@ -337,7 +337,7 @@ def requests_of(dialect: Dialect) -> st.SearchStrategy[Json]:
 
 @every_dialect
 @given(data=st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_json_object_is_refused_or_can_be_read(dialect: Dialect, data: st.DataObject) -> None:
     """What passes the check never fails later; what is refused names the place and no value."""
     request = data.draw(requests_of(dialect))
@@ -357,7 +357,7 @@ def test_any_json_object_is_refused_or_can_be_read(dialect: Dialect, data: st.Da
 
 @every_dialect
 @given(data=st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_answer_can_be_read(dialect: Dialect, data: st.DataObject) -> None:
     """A provider may send what it likes; nothing is raised, and what is not understood is passed over."""
     whole = next((answer for known, answer in ANSWERS if known is dialect), samples.EMBEDDINGS_ANSWER)
@@ -373,7 +373,7 @@ def test_any_answer_can_be_read(dialect: Dialect, data: st.DataObject) -> None:
 
 @every_dialect
 @given(data=st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_event_can_be_read(dialect: Dialect, data: st.DataObject) -> None:
     """Events that are not of the dialect are passed over or are garbled; nothing else is raised."""
     answer = next((answer for known, answer in ANSWERS if known is dialect), None)
