@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 import time
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from helix.kernel.wire import Dialect, dialect_of
 __all__ = ["EventReader", "Exchange", "Record", "attach", "by_credential", "credential_of", "open_exchange"]
 
 KEY = "helix.exchange"
+# What makes ids unique among processes, and within this one; random bytes for each would be a system call for each.
+_PROCESS, _NUMBERS = secrets.token_hex(5), itertools.count(secrets.randbelow(1 << 24))
 MAX_BODY_BYTES = 32 * 1024 * 1024
 BODY_TIMEOUT_SECONDS = 60.0
 
@@ -67,7 +70,7 @@ class Exchange:
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
         self.dialect: Dialect | None = dialect_of(scope["method"], scope["path"])
-        self.id = f"hx-{time.time_ns() // 1_000_000:011x}{secrets.token_hex(8)}"
+        self.id = f"hx-{time.time_ns() // 1_000_000:011x}{_PROCESS}{next(_NUMBERS):08x}"
         """Sorts by time of arrival; never the caller's choice, since the ledger trusts it to be unique."""
         self.started = time.perf_counter()
         self.started_at = time.time()

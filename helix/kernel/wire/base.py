@@ -263,10 +263,10 @@ _TYPES: dict[type | tuple[type, ...], str] = {
 def need(request: Json, key: str, *types: type, optional: bool = False, where: str = "") -> Any:
     """The value of a field, checked. Raises InvalidRequest that names the field and what is allowed there."""
     value = request.get(key)
+    if type(value) in types or (value is None and optional):
+        return value
     place = f"{where}.{key}" if where else key
     if value is None:
-        if optional:
-            return None
         raise InvalidRequest(f"'{place}' is required", place)
     wanted = (*types, int) if float in types else types
     # A bool is an int to Python, not to JSON.

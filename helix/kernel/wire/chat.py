@@ -18,21 +18,16 @@ from helix.kernel.wire.base import (
     need,
     need_objects,
     objects,
-    pieces,
     whole_text,
 )
-from helix.kernel.wire.choices import ChoicesAssembler, ChoicesDialect, merge, settled
+from helix.kernel.wire.chat_stream import FIELDS, ChatAssembler, choice_stream
+from helix.kernel.wire.choices import ChoicesDialect
 
-# The text fields of a message, in the order in which a stream brings them. DeepSeek and vLLM say reasoning_content,
-# OpenRouter and Groq say reasoning; a field's name is also its channel's.
-_FIELDS = ("reasoning_content", "reasoning", "content", "refusal")
 _THOUGHTS = ("reasoning_content", "reasoning")
 # Where a message has more texts than those.
 _BESIDE = frozenset(("tool_calls", "function_call", "audio"))
 # The channels of tool calls: ("arguments", choice, call) of functions, ("input", choice, call) of custom tools.
 _CALLS = ("arguments", "input")
-# What grows by being appended to when pieces of a message are put together; the last two are of reasoning_details.
-_JOINED = frozenset((*_FIELDS, "arguments", "input", "transcript", "data", "text", "summary"))
 
 
 class Chat(ChoicesDialect):
@@ -131,7 +126,7 @@ class Chat(ChoicesDialect):
                 continue
             index = index_of(choice)
             path: Path = ("choices", at, "delta")
-            for field in _FIELDS:
+            for field in FIELDS:
                 value = delta.get(field)
                 if value and isinstance(value, str):
                     found.append(Text((*path, field), value, "assistant", "text", (field, index)))
@@ -152,7 +147,7 @@ class Chat(ChoicesDialect):
             delta, index = fields(choice, "delta"), index_of(choice)
             ended: list[Channel] = []
             if delta.get("tool_calls") or delta.get("function_call"):
-                ended = [(field, index) for field in _FIELDS if not delta.get(field)]
+                ended = [(field, index) for field in FIELDS if not delta.get(field)]
                 # A client takes an earlier call for finished when the next one begins.
                 begun = {index_of(call) for _, call in objects(delta.get("tool_calls")) if call.get("id")}
                 if begun:
@@ -182,89 +177,11 @@ class Chat(ChoicesDialect):
 
     def choice_stream(self, choice: Json) -> Iterator[Json]:
         """First the role and what is null, then text in pieces, tool calls, what else the message has, the end."""
-        message = fields(choice, "message")
-        first: Json = {key: value for key, value in message.items() if value is None}
-        first["role"] = message.get("role", "assistant")
-        first |= {key: "" for key in _FIELDS if isinstance(message.get(key), str)}
-        yield {"delta": first, "finish_reason": None}
-        rest = {key: value for key, value in message.items() if value is not None and key != "role"}
-        logprobs = choice.get("logprobs")
-        for field in _FIELDS:
-            if not isinstance(rest.get(field), str):
-                continue
-            text = rest.pop(field)
-            for piece, entries in _pieces_with(text, fields(choice, "logprobs").get(field)):
-                part: Json = {"delta": {field: piece}, "finish_reason": None}
-                if entries:
-                    part["logprobs"] = {field: entries}
-                yield part
-        for index, call in objects(rest.pop("tool_calls", None)):
-            for kind, field in (("function", "arguments"), ("custom", "input")):
-                inner = fields(call, kind)
-                if isinstance(inner.get(field), str):
-                    begun = {**call, "index": index, kind: {**inner, field: ""}}
-                    yield {"delta": {"tool_calls": [begun]}, "finish_reason": None}
-                    for piece in pieces(inner[field]):
-                        grown = {"index": index, kind: {field: piece}}
-                        yield {"delta": {"tool_calls": [grown]}, "finish_reason": None}
-                    break
-            else:
-                yield {"delta": {"tool_calls": [{**call, "index": index}]}, "finish_reason": None}
-        call = rest.pop("function_call", None)
-        if isinstance(call, dict):
-            yield {"delta": {"function_call": {**call, "arguments": ""}}, "finish_reason": None}
-            for piece in pieces(str(call.get("arguments", ""))):
-                yield {"delta": {"function_call": {"arguments": piece}}, "finish_reason": None}
-        if rest:
-            yield {"delta": rest, "finish_reason": None}
-        last = {key: value for key, value in choice.items() if key not in ("index", "message", "logprobs")}
-        if isinstance(logprobs, dict):
-            # What came with the text is not said again.
-            last["logprobs"] = {key: None if key in _FIELDS and value else value for key, value in logprobs.items()}
-        elif "logprobs" in choice:
-            last["logprobs"] = logprobs
-        yield {"delta": {}, **last}
+        return choice_stream(choice)
 
     def assembler(self) -> Assembler:
         """A new assembler."""
         return ChatAssembler(self.object)
-
-
-class ChatAssembler(ChoicesAssembler):
-    """Puts chunks together into messages."""
-
-    def new_choice(self, index: int) -> Json:
-        """A choice with an empty message of the assistant."""
-        return {"index": index, "message": {"role": "assistant"}, "finish_reason": None}
-
-    def add(self, choice: Json, part: Json) -> None:
-        """Add a delta to the message; logprobs grow, the finish reason and what else there is are set."""
-        delta = fields(part, "delta")
-        message = choice["message"]
-        if "tool_calls" in delta:
-            for _, call in objects(delta["tool_calls"]):
-                _add_call(message, call)
-            delta = {key: value for key, value in delta.items() if key != "tool_calls"}
-        merge(message, delta, _JOINED)
-        merge(choice, {key: value for key, value in part.items() if key not in ("index", "delta")}, frozenset())
-
-    def finished(self, choice: Json) -> Json:
-        """The choice with its tool calls in order, without their index."""
-        message = {"content": None, **choice["message"]}
-        if isinstance(message.get("tool_calls"), dict):
-            message["tool_calls"] = [call for _, call in sorted(message["tool_calls"].items())]
-        return settled({**choice, "message": message})  # type: ignore[no-any-return]
-
-
-def _add_call(message: Json, part: Json) -> None:
-    calls = message.setdefault("tool_calls", {})
-    index = part.get("index")
-    if not isinstance(index, int):
-        # Gemini's OpenAI form has no index: a new id is a new call, anything else belongs to the last one.
-        known = next((i for i, call in calls.items() if part.get("id") and call.get("id") == part["id"]), None)
-        index = known if known is not None else len(calls) if part.get("id") else max(len(calls) - 1, 0)
-    call = calls.setdefault(index, {})
-    merge(call, {key: value for key, value in part.items() if key != "index"}, _JOINED)
 
 
 def _check_content(message: Json, place: str) -> None:
@@ -288,7 +205,7 @@ def _content_texts(content: Any, path: Path, role: str) -> list[Text]:
 
 def _message_texts(message: Json, path: Path, role: str) -> list[Text]:
     found: list[Text] = []
-    for field in _FIELDS:
+    for field in FIELDS:
         value = message.get(field)
         if value:
             found += _content_texts(value, (*path, field), role)
@@ -331,16 +248,6 @@ def _is_words(choice: Json) -> bool:
         and content != ""
         and not any(message.get(key) for key in ("tool_calls", "function_call", "refusal", "audio"))
     )
-
-
-def _pieces_with(text: str, logprobs: Any) -> list[tuple[str, list[Any]]]:
-    """A text in pieces, each with the logprobs of its tokens; the tokens are the pieces where they make up the text."""
-    entries = logprobs if isinstance(logprobs, list) else []
-    tokens = [str(entry.get("token")) for _, entry in objects(entries)]
-    if len(tokens) == len(entries) and "".join(tokens) == text:
-        return [(token, [entry]) for token, entry in zip(tokens, entries, strict=True)]
-    words = pieces(text) or [""]
-    return [(words[0], entries), *((word, []) for word in words[1:])]
 
 
 CHAT = Chat()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import chain
 from typing import Any, Literal
 
-from helix.kernel.errors import HelixError, UpstreamGarbled
+from helix.kernel.errors import HelixError
 from helix.kernel.sse import Event
 from helix.kernel.types import Usage
 from helix.kernel.wire.base import (
@@ -26,35 +25,14 @@ from helix.kernel.wire.base import (
     need_model,
     need_objects,
     objects,
-    pieces,
     whole_text,
 )
+from helix.kernel.wire.responses_stream import CHANNELS, ENDS, ResponsesAssembler, response_stream
 
 # Fields of an item, or of a part of one, that hold a text; those that hold more parts, or texts, inside.
 _TEXTS = {"text", "refusal", "transcript", "content", "input", "output", "arguments", "code", "logs", "query", "reason"}
 _TEXTS |= {"stdout", "stderr", "diff"}
 _PARTS = {"content", "summary", "output", "outputs", "results", "queries", "action", "operation", "command", "commands"}
-
-# Which field a `….done` event repeats whole, and which index tells an item's texts apart, by the channel's kind.
-_CHANNELS: dict[str, tuple[str, str | None]] = {
-    "output_text": ("text", "content_index"),
-    "refusal": ("refusal", "content_index"),
-    "reasoning_text": ("text", "content_index"),
-    "reasoning_summary_text": ("text", "summary_index"),
-    "function_call_arguments": ("arguments", None),
-    "mcp_call_arguments": ("arguments", None),
-    "custom_tool_call_input": ("input", None),
-    "code_interpreter_call_code": ("code", None),
-    "audio.transcript": ("transcript", None),
-}
-# The text that an item of some type streams beside its parts, and the channel's kind.
-_CALLS = {
-    "function_call": ("arguments", "function_call_arguments"),
-    "mcp_call": ("arguments", "mcp_call_arguments"),
-    "custom_tool_call": ("input", "custom_tool_call_input"),
-    "code_interpreter_call": ("code", "code_interpreter_call_code"),
-}
-_ENDS = ("response.completed", "response.incomplete")
 
 
 class Responses(Dialect):
@@ -163,9 +141,9 @@ class Responses(Dialect):
             text = payload.get("delta")
             if channel is None or not text or not isinstance(text, str):
                 return []
-            return [Text(("delta",), text, "assistant", _form(_CHANNELS[str(channel[0])][0]), channel)]
+            return [Text(("delta",), text, "assistant", _form(CHANNELS[str(channel[0])][0]), channel)]
         if kind.endswith(".done"):
-            field, _ = _CHANNELS.get(_kind_of(kind), (None, None))
+            field, _ = CHANNELS.get(_kind_of(kind), (None, None))
             if field is not None:
                 return whole_text((field,), payload.get(field), "assistant", _form(field))
         found: list[Text] = []
@@ -186,7 +164,7 @@ class Responses(Dialect):
         if kind.endswith(".done"):
             channel = _channel(kind, payload)
             return [channel] if channel is not None and channel in open_channels else []
-        if kind in _ENDS or kind in ("response.failed", "error"):
+        if kind in ENDS or kind in ("response.failed", "error"):
             return list(open_channels)
         return []
 
@@ -220,11 +198,11 @@ class Responses(Dialect):
     def event_finish_reason(self, payload: Json) -> str | None:
         """The reason of the response that the last event carries."""
         kind = payload.get("type") if isinstance(payload, dict) else None
-        return self.finish_reason(fields(payload, "response")) if kind in (*_ENDS, "response.failed") else None
+        return self.finish_reason(fields(payload, "response")) if kind in (*ENDS, "response.failed") else None
 
     def is_end(self, event: Event) -> bool:
         """Whether this is `response.completed` or `response.incomplete`."""
-        return event_type(event) in _ENDS
+        return event_type(event) in ENDS
 
     def is_error(self, event: Event) -> bool:
         """Whether this is `error` or `response.failed`."""
@@ -232,15 +210,7 @@ class Responses(Dialect):
 
     def stream(self, answer: Json, *, include_usage: bool = True) -> Iterator[Event]:
         """A response as the events that OpenAI sends, item by item; usage always comes with the last."""
-        begun = {**answer, "status": "in_progress", "output": [], "usage": None}
-        end = "response.incomplete" if answer.get("status") == "incomplete" else "response.completed"
-        events: Iterator[Json] = chain(
-            ({"type": kind, "response": begun} for kind in ("response.created", "response.in_progress")),
-            _items_stream(answer),
-            ({"type": end, "response": answer},),
-        )
-        for number, payload in enumerate(events):
-            yield Event.of({**payload, "sequence_number": number}, payload["type"])
+        return response_stream(answer)
 
     def assembler(self) -> Assembler:
         """A new assembler."""
@@ -251,42 +221,6 @@ class Responses(Dialect):
         body: Json = {"type": "error", "code": error.code, "message": error.message, "param": error.param}
         body["sequence_number"] = 0  # the first tap that it passes gives it the stream's own; see `numbered`
         return [Event.of(body, "error")]
-
-
-class ResponsesAssembler(Assembler):
-    """Takes the answer from the event that ends the stream."""
-
-    def __init__(self) -> None:
-        self._items: dict[int, Json] = {}
-        self._answer: Json | None = None
-        self._failed = False
-
-    def feed(self, event: Event) -> None:
-        """Take one event. Raises UpstreamGarbled where it is not of this dialect."""
-        if event.data is None or event.data == b"[DONE]":
-            return
-        payload = event.json()
-        if not isinstance(payload, dict):
-            raise UpstreamGarbled("the provider sent an event that is not an object")
-        kind = payload.get("type")
-        if kind in ("error", "response.failed") or event.name == "error":
-            self._failed = True
-        elif kind == "response.output_item.done" and isinstance(payload.get("output_index"), int):
-            self._items[payload["output_index"]] = fields(payload, "item")
-        elif kind in _ENDS:
-            answer = payload.get("response")
-            if not isinstance(answer, dict):
-                raise UpstreamGarbled("the provider ended a response without the response")
-            self._answer = answer
-
-    def answer(self) -> Json | None:
-        """The response; None unless it completed, or ended at a limit, and no error came."""
-        if self._failed or self._answer is None:
-            return None
-        if not self._answer.get("output") and self._items:
-            # Some servers leave the final response's output empty.
-            return {**self._answer, "output": [self._items[index] for index in sorted(self._items)]}
-        return self._answer
 
 
 def _role(item: Json) -> str:
@@ -346,52 +280,11 @@ def _kind_of(event_type: str) -> str:
 
 def _channel(event_type: str, payload: Json) -> Channel | None:
     kind = _kind_of(event_type)
-    known = _CHANNELS.get(kind)
+    known = CHANNELS.get(kind)
     if known is None:
         return None
     channel: Channel = (kind, index_of(payload, "output_index"))
     return (*channel, index_of(payload, known[1])) if known[1] else channel
-
-
-def _items_stream(answer: Json) -> Iterator[Json]:
-    for index, item in objects(answer.get("output")):
-        place: Json = {"output_index": index, "item_id": item.get("id") or f"item_{index}"}
-        begun = {**item, "status": "in_progress"} if "status" in item else dict(item)
-        begun |= {field: [] for field in ("content", "summary") if isinstance(item.get(field), list)}
-        begun |= {field: "" for field in ("arguments", "input", "code") if isinstance(item.get(field), str)}
-        yield {"type": "response.output_item.added", "output_index": index, "item": begun}
-        for at, part in objects(item.get("summary")):
-            yield from _part_stream(part, "reasoning_summary_text", {**place, "summary_index": at})
-        for at, part in objects(item.get("content")):
-            kind = str(part.get("type"))
-            yield from _part_stream(part, kind if kind in _CHANNELS else "output_text", {**place, "content_index": at})
-        field, kind = _CALLS.get(str(item.get("type")), ("", ""))
-        if isinstance(item.get(field), str):
-            for piece in pieces(item[field]):
-                yield {"type": f"response.{kind}.delta", **place, "delta": piece}
-            named = {"name": item["name"]} if kind == "function_call_arguments" and "name" in item else {}
-            yield {"type": f"response.{kind}.done", **place, **named, field: item[field]}
-        yield {"type": "response.output_item.done", "output_index": index, "item": item}
-
-
-def _part_stream(part: Json, kind: str, place: Json) -> Iterator[Json]:
-    opened = "reasoning_summary_part" if kind == "reasoning_summary_text" else "content_part"
-    field = _CHANNELS[kind][0]
-    text = part.get(field)
-    begun = dict(part)
-    begun |= {field: ""} if isinstance(text, str) else {}
-    begun |= {key: [] for key in ("annotations", "logprobs") if isinstance(part.get(key), list)}
-    yield {"type": f"response.{opened}.added", **place, "part": begun}
-    if isinstance(text, str):
-        extra: Json = {"logprobs": []} if kind == "output_text" else {}
-        for piece in pieces(text):
-            yield {"type": f"response.{kind}.delta", **place, "delta": piece, **extra}
-        for at, annotation in enumerate(part.get("annotations") or ()):
-            added = {"annotation_index": at, "annotation": annotation}
-            yield {"type": "response.output_text.annotation.added", **place, **added}
-        extra = {"logprobs": part.get("logprobs") or []} if kind == "output_text" else {}
-        yield {"type": f"response.{kind}.done", **place, field: text, **extra}
-    yield {"type": f"response.{opened}.done", **place, "part": part}
 
 
 RESPONSES = Responses()
