@@ -70,7 +70,7 @@ class RedactConfig(Section):
     """Personal data out of requests, and back into answers."""
 
     enabled: bool = Field(True, description="Whether personal data is taken out.")
-    entities: dict[str, str] | None = Field(
+    entities: dict[str, Literal["placeholder", "mask", "block", "keep"]] | None = Field(
         None,
         description="Kind of personal data → `placeholder`, `mask`, `block` or `keep`. Unset: the default kinds.",
     )
@@ -133,8 +133,10 @@ class TelemetryConfig(Section):
     clickhouse_url: SecretStr | None = Field(
         None, description="URL of a ClickHouse. Unset: `CLICKHOUSE_URL`, else the embedded engine in the data folder."
     )
-    batch_rows: int = Field(1000, ge=1, le=100_000, description="Rows that are written together at the most.")
-    flush_seconds: Seconds = Field(1.0, description="A row waits no longer than this before it is written.")
+    batch_rows: int = Field(10_000, ge=1, le=100_000, description="Rows that are written together at the most.")
+    flush_seconds: Seconds = Field(
+        1.0, description="A row waits this long before it is written; under load up to five times as long."
+    )
     queue_rows: int = Field(
         20_000, ge=100, description="Rows held in memory; past that they go to disk until they can be written."
     )

@@ -186,7 +186,7 @@ def build_app(config: Config, parts: Parts) -> Gateway:
             on_outage=helix.redact.on_outage,
         )
     if helix.admit.enabled:
-        app = AdmitMiddleware(app, keys=authority, on_outage=helix.admit.on_outage)
+        app = AdmitMiddleware(app, keys=authority, on_outage=helix.admit.on_outage, check_model=router.check)
     if sink is not None:
         app = TelemetryMiddleware(
             app,
@@ -215,7 +215,10 @@ def partition_by(share: Share) -> Callable[[Exchange], str]:
 
 
 def _price(config: Config) -> GroupPrices:
-    """LiteLLM's table with the prices that the model list gives itself; a group costs what its dearest member does."""
+    """LiteLLM's table with the prices that the model list gives itself.
+
+    A name costs what the dearest of its deployments does, those of its fallbacks among them.
+    """
     custom: dict[str, ModelPrice] = {}
     groups: dict[str, list[str]] = {}
     for model in config.model_list:
@@ -226,7 +229,29 @@ def _price(config: Config) -> GroupPrices:
             custom[target] = own
         if "*" not in target:
             groups.setdefault(str(model.get("model_name")), []).append(target)
-    return GroupPrices(PriceTable.load(custom=custom), groups)
+    reach = {name: _reachable(name, groups, _fallbacks(config.router_settings)) for name in groups}
+    return GroupPrices(PriceTable.load(custom=custom), reach)
+
+
+def _fallbacks(settings: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Where each name may lead when it fails; under "*", where any may."""
+    leads: dict[str, list[str]] = {"*": list(settings.get("default_fallbacks") or ())}
+    for key in ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks"):
+        for entry in settings.get(key) or ():
+            for name, targets in entry.items():
+                leads.setdefault(name, []).extend(target for target in targets if isinstance(target, str))
+    return leads
+
+
+def _reachable(name: str, groups: Mapping[str, list[str]], leads: Mapping[str, list[str]]) -> list[str]:
+    """The deployments' models that a request for a name can end at."""
+    seen, waiting = set[str](), [name]
+    while waiting:
+        at = waiting.pop()
+        if at not in seen:
+            seen.add(at)
+            waiting += [*leads.get(at, ()), *leads["*"]]
+    return list(dict.fromkeys(target for at in seen for target in groups.get(at, (at,))))
 
 
 def _sink(config: Config, parts: Parts) -> Sink | None:

@@ -38,12 +38,14 @@ class AdmitMiddleware:
         auth: bool = True,
         cache_seconds: float = 5.0,
         on_outage: Literal["pass", "refuse"] = "refuse",
+        check_model: Callable[[str], object] | None = None,
         observe: Observer | None = None,
     ) -> None:
         """Take a store, which stays the caller's, or the URL of a Redis, for which `secret` is the one keys are
         hashed with.
 
-        An `Authority` brings its own master key, and shares what it remembers.
+        An `Authority` brings its own master key, and shares what it remembers. `check_model` raises ModelNotFound for
+        a name that nothing inside serves, so that no other stage works for it.
         """
         if on_outage not in ("pass", "refuse"):
             raise ValueError(f"on_outage must be 'pass' or 'refuse', not {on_outage!r}")
@@ -53,6 +55,7 @@ class AdmitMiddleware:
             raise ValueError("keys by URL need the secret that they are hashed with")
         self.app = app
         self._on_outage = on_outage
+        self._check_model = check_model
         self._observe = observe
         self._releasing: set[asyncio.Task[None]] = set()
 
@@ -80,6 +83,8 @@ class AdmitMiddleware:
                 await exchange.read()
                 if principal.models and exchange.model not in principal.models:
                     raise ModelNotAllowed(f"this key may use: {', '.join(principal.models)}", "model")
+                if self._check_model is not None:
+                    self._check_model(exchange.model)
                 if principal.rpm is not None or principal.parallel is not None:
                     grant = await self._count(authority.keys.limiter, principal, exchange)
         except HelixError as error:

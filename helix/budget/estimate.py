@@ -73,6 +73,9 @@ def worst_case(exchange: Exchange, sizes: ModelPrice | None, default_max_output_
 
 def dearest(price: Price, model: str, usage: Usage) -> Money | None:
     """The most a usage can cost: with its input fresh, cached or written to a cache, its output spoken or thought."""
+    bound = getattr(price, "dearest", None)  # not isinstance: that walks a Protocol's members anew for each request
+    if bound is not None:
+        return bound(model, usage.input_tokens, usage.output_tokens)  # type: ignore[no-any-return]
     tokens_in, tokens_out = usage.input_tokens, usage.output_tokens
     best = price(model, usage)
     if best is None:

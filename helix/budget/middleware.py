@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from helix.budget.estimate import Sizes, dearest, worst_case
+from helix.budget.estimate import dearest, worst_case
 from helix.budget.limits import checked
 from helix.budget.price import PriceTable
 from helix.budget.settlement import Settlements
@@ -129,7 +129,8 @@ class BudgetMiddleware:
         if not limits:
             return None
         model = exchange.model
-        sizes = price.find(model) if isinstance(price, Sizes) else None
+        find = getattr(price, "find", None)
+        sizes = find(model) if find is not None else None
         amount = dearest(price, model, worst_case(exchange, sizes, self._default_max_output_tokens))
         if amount is None:
             if self._unpriced == "allow":

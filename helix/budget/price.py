@@ -4,6 +4,7 @@ configuration."""
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,17 @@ class ModelPrice:
             output_usd += reasoning * rates.reasoning
         return Money(round((input_usd + output_usd) * NANO_PER_USD))
 
+    def dearest(self, input_tokens: int, output_tokens: int) -> Money:
+        """The most so many tokens can cost: input fresh, cached or written to a cache, output spoken or thought."""
+        rates = self.rates
+        for threshold, dearer in self.tiers:
+            if input_tokens <= threshold:
+                break
+            rates = dearer
+        usd = input_tokens * max(rates.input, rates.cache_read, rates.cache_write)
+        usd += output_tokens * max(rates.output, rates.reasoning)
+        return Money(math.ceil(usd * NANO_PER_USD))
+
 
 class PriceTable:
     """Prices by model name, as a `Price`: LiteLLM's table with a deployment's own prices laid over it.
@@ -128,6 +140,11 @@ class PriceTable:
         """The cost of a usage, or None for a model without a price."""
         price = self.find(model)
         return None if price is None else price.cost(usage)
+
+    def dearest(self, model: str, input_tokens: int, output_tokens: int) -> Money | None:
+        """The most that so many tokens of a model can cost, or None for one without a price."""
+        price = self.find(model)
+        return None if price is None else price.dearest(input_tokens, output_tokens)
 
     def __len__(self) -> int:
         return len(self._prices)
@@ -175,11 +192,16 @@ class GroupPrices:
         costs = [self._table(member, usage) for member in members]
         return max((cost for cost in costs if cost is not None), default=None) if None not in costs else None
 
+    def dearest(self, model: str, input_tokens: int, output_tokens: int) -> Money | None:
+        """The most that so many tokens can cost with any member; None where one has no price."""
+        costs = [self._table.dearest(name, input_tokens, output_tokens) for name in self._groups.get(model, (model,))]
+        return max((cost for cost in costs if cost is not None), default=None) if None not in costs else None
+
     def find(self, model: str) -> ModelPrice | None:
         """The group's sizes in the form of one price: the largest of each; None where a member is not known."""
-        members = self._groups.get(model)
-        if members is None:
-            return self._table.find(model)
+        members = self._groups.get(model, (model,))
+        if len(members) == 1:
+            return self._table.find(members[0])
         prices = [price for member in members if (price := self._table.find(member)) is not None]
         if len(prices) != len(members) or not prices:
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import importlib.util
 import signal
 import socket
@@ -105,8 +106,13 @@ async def _serve(config: Config, data: DataDir) -> None:
             log_level="warning",
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # nobody's word but the socket's for who is local
             timeout_graceful_shutdown=30,
         )
+        # What is loaded now stays: the collector need not walk it again and again, nor for each few requests.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 20)
         running = Server(options, lambda: show_addresses(config, data, key, is_new, "one process"))
         await running.serve()
     if not running.started:

@@ -30,12 +30,17 @@ _log = logging.getLogger("helix.telemetry")
 # Past this many times `queue_rows`, the disk has stood still for long: rows are lost, and counted.
 _OVERFLOW = 4
 
+# The next batch gathers rows for this many times as long as the last one took to insert, within bounds.
+_INSERT_SHARE = 20
+_MAX_PATIENCE = 5
+
 
 class Sink:
     """Takes rows and sees to it that they reach the store. One event loop; `put` may be called before `open`.
 
     `store` and its life belong to the caller. `spool_dir` holds what is on the way, and may be shared by processes.
-    `batch_rows` and `flush_seconds`: a batch is written when it has so many rows, or is so old. `queue_rows`: rows in
+    `batch_rows` and `flush_seconds`: a batch is written when it has so many rows, or is so old; while inserts are slow
+    for their number, it may be up to five times as old. `queue_rows`: rows in
     memory alone before `put` itself takes them to disk. A kill loses the rows of the last `journal_seconds` at most.
     """
 
@@ -44,7 +49,7 @@ class Sink:
         store: RowStore,
         spool_dir: str | Path,
         *,
-        batch_rows: int = 1000,
+        batch_rows: int = 10_000,
         flush_seconds: float = 1.0,
         queue_rows: int = 20_000,
         journal_seconds: float = 0.05,
@@ -90,6 +95,7 @@ class Sink:
         self._hurry = asyncio.Event()  # for the writer: do not wait before the next attempt
         self._settled = asyncio.Event()  # for `flush`: everything is in the store, or it takes nothing
         self._is_writing = False
+        self._patience = flush_seconds
         self._tasks: list[asyncio.Task[None]] = []
 
     # For the hot path
@@ -175,7 +181,7 @@ class Sink:
             while True:
                 timeout = None
                 if self._current is not None and not self._is_writing:
-                    timeout = max(0.0, self._current.started + self._flush_seconds - time.monotonic())
+                    timeout = max(0.0, self._current.started + self._patience - time.monotonic())
                 is_due = False
                 try:
                     async with asyncio.timeout(timeout):
@@ -302,6 +308,7 @@ class Sink:
             self.rejected += segment.count
             return None
         segment.count = len(rows)
+        began = time.monotonic()
         try:
             if rows:
                 await self._store.insert(names, rows, segment.token)
@@ -316,6 +323,9 @@ class Sink:
             _log.info("telemetry rows are being written again")
             self.error = None
         self.written += len(rows)
+        # An insert costs much by itself and little by the row: where requests are many, fewer and larger batches.
+        taken = (time.monotonic() - began) * _INSERT_SHARE
+        self._patience = min(max(self._flush_seconds, taken), self._flush_seconds * _MAX_PATIENCE)
         await asyncio.to_thread(self._done, segment)
         return None
 

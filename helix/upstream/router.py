@@ -124,6 +124,11 @@ class Router:
         """Whether a model name leads to a deployment."""
         return bool(model) and self._find(model)[0] is not None
 
+    def check(self, model: str) -> None:
+        """Raise ModelNotFound, with the names that are known, unless this one leads to a deployment."""
+        if not self.knows(model):
+            raise ModelNotFound(self._unknown(), "model")
+
     async def ask(self, exchange: Exchange, caller: Caller) -> Answer:
         """The first good answer of the model's deployments and fallbacks.
 
@@ -132,8 +137,7 @@ class Router:
         """
         record = exchange.record.upstream
         record["attempts"] = record["fallbacks"] = 0
-        if not self.knows(exchange.model):
-            raise ModelNotFound(self._unknown(), "model")
+        self.check(exchange.model)
         failure: UpstreamError | None = None
         waiting, seen = [exchange.model], set[tuple[str, str]]()
         while waiting and len(seen) <= self.settings.max_fallbacks:
