@@ -175,6 +175,17 @@ async def test_a_change_to_later_events_does_not_tear_half_an_event() -> None:
     assert [event.data for event in outer.seen] == [b"one", b"two", b"three", b"FOUR"]
 
 
+async def test_messages_that_are_equal_are_not_the_same() -> None:
+    """One byte a message: many are equal, and each must be read."""
+    out = Out()
+    tap = Shout(exchange_of(), Watch(exchange_of(), out))
+    await tap(start(EVENTS))
+    stream = b"data: aa\n\ndata: aa\n\n"
+    for at in range(len(stream)):
+        await tap(body(stream[at : at + 1], more=at < len(stream) - 1))
+    assert out.body == stream.replace(b"aa", b"AA")
+
+
 @given(st.lists(st.integers(0, 60)), st.integers(0, 15))
 def test_however_chunks_fall_and_whoever_changes_the_events_come_out_whole(cuts: list[int], who: int) -> None:
     """Four taps, any of them changing, one foreign middleware that makes its messages anew."""
