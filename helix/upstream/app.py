@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
-from urllib.parse import urlsplit
 
 from helix.kernel.errors import (
     ConfigError,
@@ -43,6 +42,7 @@ class Upstream:
         self.router = router
         self._observe = observe
         self._by_id = {deployment.id: deployment for deployment in router.deployments}
+        self._hosts = {deployment.id: deployment.host for deployment in router.deployments}
         self._opened: Resource[Router] = Resource(self._open, Router.close)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,9 +84,7 @@ class Upstream:
         finally:
             caller.close()
             record["ms"] = (time.perf_counter() - began) * 1000
-            deployment = self._by_id.get(record.get("deployment", ""))
-            if deployment is not None:
-                record["api_base"] = urlsplit(deployment.api_base or "").hostname or ""
+            record["api_base"] = self._hosts.get(record.get("deployment", ""), "")
             if self._observe is not None:
                 self._observe("upstream", dict(record))
 

@@ -25,6 +25,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from helix.kernel.errors import ConfigError
 from helix.upstream.keys import PARAMS_UNSUPPORTED, REQUEST_FIELDS, mapping, number, text, unknown, whole
@@ -102,6 +103,11 @@ class Deployment:
     """What the provider alone understands: LiteLLM's arguments, or the demo's."""
     info: Mapping[str, Any] = field(default_factory=dict)
     """`model_info`, with the prices that stood in `litellm_params`."""
+
+    @property
+    def host(self) -> str:
+        """The host at which it is asked, as far as the configuration says."""
+        return urlsplit(self.api_base or "").hostname or ""
 
     @property
     def is_wildcard(self) -> bool:
