@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, Valid
 
 from helix.kernel.errors import ConfigError
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 Share = Literal["key", "user", "team", "organization", "everyone"]
 Outage = Literal["refuse", "pass"]
 Seconds = Annotated[float, Field(gt=0)]
@@ -292,7 +293,7 @@ class Config(Section):
     def check_exposure(self) -> None:
         """Raise ConfigError where everybody would be let in from everywhere."""
         host = self.helix.server.host
-        if self.helix.admit.auth == "off" and host not in ("127.0.0.1", "::1", "localhost"):
+        if self.helix.admit.auth == "off" and host not in LOOPBACK:
             raise ConfigError(
                 f"helix.admit.auth is 'off' while helix.server.host is {host}: "
                 "that is allowed on loopback (127.0.0.1) only",

@@ -6,21 +6,35 @@ import asyncio
 import importlib.util
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from helix.config import Config
 from helix.datadir import DataDir
 from helix.embed import SentenceTransformerEmbedder
 from helix.embedded.redis import EmbeddedRedis
-from helix.gateway import Parts
+from helix.gateway import Parts, build_app
 from helix.kernel.errors import BackendUnavailable, ConfigError
+from helix.kernel.redis import Pipe, connect
 from helix.redact.presidio import PresidioDetector
 from helix.telemetry.clickhouse import ClickHouse
 
 if TYPE_CHECKING:
     from helix.console.gate import Gate
 
-__all__ = ["Progress", "clickhouse", "console_app", "detector", "embedder", "key_secret", "local_parts", "master_key"]
+__all__ = [
+    "Progress",
+    "check",
+    "clickhouse",
+    "configured_redis",
+    "console_app",
+    "detector",
+    "embedder",
+    "key_secret",
+    "local_parts",
+    "local_url",
+    "master_key",
+]
 
 T = TypeVar("T")
 
@@ -50,14 +64,47 @@ def key_secret(config: Config, data: DataDir) -> str:
     return data.secret("keys.secret")[0] if configured is None else configured.get_secret_value()
 
 
-def clickhouse(config: Config, data: DataDir) -> ClickHouse | None:
+def check(config: Config) -> None:
+    """Raise ConfigError for all that is wrong with a configuration, before anything is started. Opens nothing."""
+    config.check_exposure()
+    folder = config.helix.data_dir
+    build_app(
+        config,
+        Parts(
+            redis_url=configured_redis(config) or "unix:///dev/null",
+            master_key="not asked for here",
+            key_secret="not asked for here",
+            store=clickhouse(config, folder),
+            spool_dir=folder / "spool",
+            embedder=embedder(config),
+            detector=detector(config),
+        ),
+    )
+
+
+def configured_redis(config: Config) -> str | None:
+    """The URL of the Redis to use; None for the embedded one. Raises ConfigError for a wrong URL."""
+    if config.helix.redis_url is None:
+        return None
+    url = config.helix.redis_url.get_secret_value()
+    try:
+        connect(url)
+    except ValueError:
+        # The message is not redis-py's, which may quote the URL and so a password.
+        raise ConfigError(
+            "helix.redis_url: must be redis://, rediss:// or unix://, with a port that is a number", "helix.redis_url"
+        ) from None
+    return url
+
+
+def clickhouse(config: Config, data_dir: Path) -> ClickHouse | None:
     """The store of rows, not opened; None where telemetry is off. Raises ConfigError for a wrong URL."""
     telemetry = config.helix.telemetry
     if not telemetry.enabled:
         return None
     url = telemetry.clickhouse_url
     try:
-        return ClickHouse(data.path / "clickhouse" if url is None else url.get_secret_value())
+        return ClickHouse(data_dir / "clickhouse" if url is None else url.get_secret_value())
     except ValueError as error:
         raise ConfigError(f"helix.telemetry.clickhouse_url: {error}", "helix.telemetry.clickhouse_url") from None
 
@@ -85,18 +132,22 @@ def detector(config: Config) -> PresidioDetector | None:
 async def local_parts(config: Config, data: DataDir, progress: Progress) -> AsyncIterator[Parts]:
     """Open everything, one after the other with progress shown; close it again at the end.
 
-    A ClickHouse that does not answer is no reason not to start: rows wait on disk. Raises ConfigError, and
-    BackendUnavailable for what nothing works without.
+    A Redis or ClickHouse of your own that does not answer is no reason not to start: /health/ready names it, and rows
+    wait on disk. Raises ConfigError, and BackendUnavailable for what nothing works without.
     """
     helix = config.helix
     async with AsyncExitStack() as stack:
-        if helix.redis_url is None:
+        redis_url = configured_redis(config)
+        if redis_url is None:
             server = EmbeddedRedis(data.path / "redis")
             stack.push_async_callback(server.close)
             redis_url = await progress("Redis", server.open())
         else:
-            redis_url = helix.redis_url.get_secret_value()
-        store = clickhouse(config, data)
+            try:
+                await progress("Redis", _ping(redis_url))
+            except BackendUnavailable as error:
+                progress.warn(f"{error}; what needs it is refused until it answers")
+        store = clickhouse(config, data.path)
         if store is not None:
             stack.push_async_callback(store.close)
             try:
@@ -127,6 +178,14 @@ async def local_parts(config: Config, data: DataDir, progress: Progress) -> Asyn
         )
 
 
+async def _ping(redis_url: str) -> None:
+    pipe = Pipe(connect(redis_url))
+    try:
+        await pipe.call("PING")
+    finally:
+        await pipe.close()
+
+
 def console_app(config: Config, key: str) -> Gate:
     """The console, talking to the gateway that this configuration starts."""
     if importlib.util.find_spec("gradio") is None:
@@ -135,6 +194,11 @@ def console_app(config: Config, key: str) -> Gate:
         )
     from helix.console import build
 
-    host = config.helix.server.host
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(host, host)
-    return build(api_url=f"http://{host}:{config.helix.server.port}", api_key=key)
+    return build(api_url=local_url(config), api_key=key)
+
+
+def local_url(config: Config) -> str:
+    """The gateway's base URL as this machine reaches it."""
+    server = config.helix.server
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.host, server.host)
+    return f"http://[{host}]:{server.port}" if ":" in host else f"http://{host}:{server.port}"

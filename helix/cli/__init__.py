@@ -1,6 +1,7 @@
 """The `helix` command, for people.
 
-Exit codes: 0 when all went well, 2 for a wrong configuration or argument, 1 for anything else.
+Exit codes: 0 when all went well, 2 for a wrong configuration or argument, 1 for anything else. A signal is the ordinary
+end of `helix up`: 0 once it is up; 130 (SIGINT) or 143 (SIGTERM) where it was still starting.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from helix.cli.admin import budgets, cache, keys
 from helix.config import Config
@@ -44,7 +46,8 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         envvar="HELIX_DATA_DIR",
-        help="Folder of the embedded Redis and ClickHouse and of the master key. [default: .helix]",
+        help="Folder of the embedded Redis and ClickHouse and of the master key.",
+        show_default=".helix",
     ),
 ]
 
@@ -67,9 +70,12 @@ def configuration(
 @app.command()
 def up(
     config: ConfigOption = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on.", metavar="ADDRESS", show_default="127.0.0.1")
+    ] = None,
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, envvar="HELIX_PORT", help="Port to listen on. [default: 8000]")
+        int | None,
+        typer.Option(min=1, max=65535, envvar="HELIX_PORT", help="Port to listen on.", show_default="8000"),
     ] = None,
     data: DataOption = None,
     ray: Annotated[
@@ -77,7 +83,12 @@ def up(
         typer.Option("--ray/--no-ray", help="Ray Serve with autoscaled embedder and detector, or all in one process."),
     ] = True,
 ) -> None:
-    """Start the gateway and everything it needs, and keep it running until Ctrl-C."""
+    """Start the gateway and everything it needs, and keep it running until Ctrl-C.
+
+    Prints its addresses and a request that works as it stands. The master key is made at the first start, shown that
+    once, and kept in the data folder; HELIX_MASTER_KEY sets another. REDIS_URL and CLICKHOUSE_URL name servers of your
+    own. HELIX_AUTH=off needs no key, and is allowed on loopback only.
+    """
     chosen = configuration(config, data=data, host=host, port=port)
     if ray:
         from helix.cli.up import run_on_ray as run
@@ -116,11 +127,11 @@ def main() -> None:
         app()
     except ConfigError as error:
         Console(stderr=True).print(
-            f"[bold red]helix:[/] the configuration is wrong\n{error}", highlight=False, soft_wrap=True
+            f"[bold red]helix:[/] the configuration is wrong\n{escape(str(error))}", highlight=False, soft_wrap=True
         )
         sys.exit(2)
     except HelixError as error:
-        Console(stderr=True).print(f"[bold red]helix:[/] {error}", highlight=False, soft_wrap=True)
+        Console(stderr=True).print(f"[bold red]helix:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

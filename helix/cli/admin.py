@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import urllib.error
@@ -12,8 +13,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from helix.config import LOOPBACK
 from helix.kernel.errors import ConfigError, HelixError
 
 __all__ = ["budgets", "cache", "keys"]
@@ -22,7 +26,15 @@ keys = typer.Typer(help="Make, list and revoke virtual keys.", no_args_is_help=T
 budgets = typer.Typer(help="See what is spent, held and left of each budget.", no_args_is_help=True)
 cache = typer.Typer(help="See and flush the cache.", no_args_is_help=True)
 
-UrlOption = Annotated[str, typer.Option("--url", envvar="HELIX_URL", help="The gateway.", show_default=True)]
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        envvar="HELIX_URL",
+        help="The gateway.",
+        show_default="http://127.0.0.1:8000, or the port in HELIX_PORT",
+    ),
+]
 DataOption = Annotated[
     Path,
     typer.Option(
@@ -30,7 +42,6 @@ DataOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-URL = "http://127.0.0.1:8000"
 DATA = Path(".helix")
 
 
@@ -46,7 +57,7 @@ def create_key(
     team: Annotated[str, typer.Option(help="Whose team it belongs to.")] = "",
     user: Annotated[str, typer.Option(help="Whose it is.")] = "",
     tag: Annotated[list[str] | None, typer.Option(help="A tag; repeat for more.")] = None,
-    url: UrlOption = URL,
+    url: UrlOption = None,
     data: DataOption = DATA,
     as_json: JsonOption = False,
 ) -> None:
@@ -61,13 +72,13 @@ def create_key(
     if as_json:
         print(json.dumps(made))
         return
-    console = Console()
-    console.print(f"Key [bold]{made['id']}[/] ({name}) made. It is shown this once:\n", highlight=False)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"Key [bold]{escape(made['id'])}[/] ({escape(name)}) is made. It is shown this once:\n")
     print(made["key"])
 
 
 @keys.command("list")
-def list_keys(url: UrlOption = URL, data: DataOption = DATA, as_json: JsonOption = False) -> None:
+def list_keys(url: UrlOption = None, data: DataOption = DATA, as_json: JsonOption = False) -> None:
     """List the keys; never the secrets."""
     _show(
         _every(url, "/helix/keys", data),
@@ -79,7 +90,7 @@ def list_keys(url: UrlOption = URL, data: DataOption = DATA, as_json: JsonOption
 @keys.command("revoke")
 def revoke_key(
     id: Annotated[str, typer.Argument(help="The key's id, from `helix keys list`.")],
-    url: UrlOption = URL,
+    url: UrlOption = None,
     data: DataOption = DATA,
 ) -> None:
     """Revoke a key; it stops working within seconds, for good."""
@@ -88,13 +99,13 @@ def revoke_key(
 
 
 @budgets.command("list")
-def list_budgets(url: UrlOption = URL, data: DataOption = DATA, as_json: JsonOption = False) -> None:
+def list_budgets(url: UrlOption = None, data: DataOption = DATA, as_json: JsonOption = False) -> None:
     """List the budgets with what is spent, held for requests in flight, and left."""
     _show(_every(url, "/helix/budgets", data), None, as_json)
 
 
 @cache.command("stats")
-def cache_stats(url: UrlOption = URL, data: DataOption = DATA) -> None:
+def cache_stats(url: UrlOption = None, data: DataOption = DATA) -> None:
     """Say what the cache holds."""
     print(json.dumps(_call("GET", url, "/helix/cache", data), indent=2))
 
@@ -104,7 +115,7 @@ def cache_flush(
     namespace: Annotated[str | None, typer.Option(help="Only this namespace.")] = None,
     entry: Annotated[str | None, typer.Option(help="Only this entry, the id in x-helix-cache-entry.")] = None,
     all: Annotated[bool, typer.Option("--all", help="Everything.")] = False,
-    url: UrlOption = URL,
+    url: UrlOption = None,
     data: DataOption = DATA,
 ) -> None:
     """Remove answers from the cache."""
@@ -139,21 +150,28 @@ def _credential(data: Path) -> str:
         ) from None
 
 
-def _call(method: str, url: str, path: str, data: Path, body: Any = None) -> Any:
-    if not url.startswith(("http://", "https://")):
-        raise ConfigError(f"--url must begin with http:// or https://, found {url!r}")
+def _call(method: str, url: str | None, path: str, data: Path, body: Any = None) -> Any:
+    if url is None:
+        url = f"http://127.0.0.1:{os.environ.get('HELIX_PORT') or 8000}"
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(f"--url must be http:// or https:// and a host, found {url!r}")
     request = urllib.request.Request(
         url.rstrip("/") + path,
         method=method,
         data=None if body is None else json.dumps(body).encode(),
         headers={"authorization": f"Bearer {_credential(data)}", "content-type": "application/json"},
     )
+    # A proxy in the environment is for the world outside.
+    without = [urllib.request.ProxyHandler({})] if parts.hostname in LOOPBACK else []
     try:
-        with urllib.request.urlopen(request, timeout=30) as reply:
+        with urllib.request.build_opener(*without).open(request, timeout=30) as reply:
             return json.loads(reply.read() or b"null")
     except urllib.error.HTTPError as error:
         raise HelixError(_message(error)) from None
-    except (urllib.error.URLError, OSError) as error:
+    except (ValueError, http.client.HTTPException):
+        raise HelixError(f"what answers at {url} is no Helix gateway; name yours with --url") from None
+    except OSError as error:  # a URLError is one
         reason = getattr(error, "reason", error)
         raise HelixError(
             f"no gateway answers at {url} ({reason}); start one with `helix up` or name it with --url"
@@ -167,7 +185,7 @@ def _message(error: urllib.error.HTTPError) -> str:
         return f"the gateway answered with status {error.code}"
 
 
-def _every(url: str, path: str, data: Path) -> list[dict[str, Any]]:
+def _every(url: str | None, path: str, data: Path) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     cursor = None
     while True:
@@ -187,10 +205,14 @@ def _show(rows: list[dict[str, Any]], columns: tuple[str, ...] | None, as_json: 
         print("None yet.")
         return
     columns = columns or tuple(rows[0])
-    table = Table(*columns)
+    table = Table(*columns, box=None)
     for row in rows:
-        table.add_row(*(_cell(row.get(column)) for column in columns))
-    Console().print(table)
+        # Text, since a name may hold what looks like markup.
+        table.add_row(*(Text(_cell(row.get(column))) for column in columns))
+    console = Console()
+    if not console.is_terminal:
+        console.width = 10_000  # a pipe has no width; `keys list | grep` must find whole ids
+    console.print(table)
 
 
 def _cell(value: Any) -> str:

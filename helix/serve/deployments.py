@@ -16,7 +16,7 @@ from helix.embedded.redis import EmbeddedRedis
 from helix.gateway import Parts, build_app
 from helix.kernel.errors import BackendUnavailable, ConfigError
 from helix.kernel.types import Span, Vector
-from helix.local import clickhouse, console_app, detector, embedder, key_secret, master_key
+from helix.local import clickhouse, configured_redis, console_app, detector, embedder, key_secret, master_key
 from helix.serve.remote import RemoteDetector, RemoteEmbedder, RemoteStore
 
 __all__ = ["Console", "Detect", "Embed", "Gateway", "Redis", "Telemetry"]
@@ -77,7 +77,7 @@ class Telemetry:
 
     async def __init__(self, raw: dict[str, Any]) -> None:  # type: ignore[misc]  # Serve awaits it
         config = Config.of(raw)
-        store = clickhouse(config, DataDir(config.helix.data_dir))
+        store = clickhouse(config, DataDir(config.helix.data_dir).path)
         if store is None:
             raise ConfigError("helix.telemetry.enabled is false: there is nothing to store")
         self._store = store
@@ -115,11 +115,8 @@ class Gateway:
         self._config = config = Config.of(raw)
         data = DataDir(config.helix.data_dir)
         wait = config.helix.serve.call_timeout_seconds
-        if redis is not None:
-            redis_url = await redis.url.remote()
-        elif config.helix.redis_url is not None:
-            redis_url = config.helix.redis_url.get_secret_value()
-        else:
+        redis_url = configured_redis(config) if redis is None else await redis.url.remote()
+        if redis_url is None:
             raise ConfigError("no Redis is configured and none is embedded", "helix.redis_url")
         remote_embedder = None
         if embed is not None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
-from helix.config import Config
-from helix.kernel.errors import BackendUnavailable
+from helix.config import LOOPBACK, Config
+from helix.kernel.errors import BackendUnavailable, ConfigError, HelixError
 
 __all__ = ["SETTINGS", "running"]
 
@@ -23,39 +25,78 @@ SETTINGS = {
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
 }
 
+# What HAProxy also listens on. Ray's defaults are fixed (9101, 8404): a second Serve on a machine would not start.
+_PORTS = ("RAY_SERVE_HAPROXY_METRICS_PORT", "RAY_SERVE_HAPROXY_STATS_PORT")
+
+_RAISED = re.compile(r"helix\.kernel\.errors\.(\w+): (.+)")
+
 
 @contextmanager
-def running(config: Config, say: Callable[[str], None]) -> Iterator[None]:
+def running(config: Config, part: Callable[[str], AbstractContextManager[None]]) -> Iterator[None]:
     """Ray (a cluster that RAY_ADDRESS names, else one of our own) with both applications on it, until the block ends.
 
-    `say` is told what is being waited for. Raises BackendUnavailable where a deployment does not come up.
+    `part` shows people what is being waited for. Raises ConfigError or BackendUnavailable where a deployment does not
+    come up.
     """
-    for name, value in SETTINGS.items():
+    for name, value in {**SETTINGS, **_free_ports()}.items():
         os.environ.setdefault(name, value)
-    import ray
-    from ray import serve
-
-    from helix.serve.app import build, build_console
-
-    server = config.helix.server
-    options: dict[str, Any] = {} if os.environ.get("RAY_ADDRESS") else {"include_dashboard": False}
     # What is going on is said here; what goes wrong is in Ray's logs and in the errors raised.
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    logging.getLogger("ray.serve").setLevel(logging.ERROR)
-    say("Ray")
-    ray.init(logging_level="ERROR", log_to_driver=False, **options)
-    try:
-        serve.start(http_options={"host": server.host, "port": server.port})
-        try:
-            say("gateway, detector, embedder and the embedded servers")
-            serve.run(build(config.raw), name="helix", route_prefix="/")
+    for name in ("ray", "ray.serve"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    with ExitStack() as stack:
+        with part("Ray"):
+            import ray
+            from ray import serve
+
+            server = config.helix.server
+            try:
+                ray.init(logging_level="CRITICAL", log_to_driver=False, **_cluster(server.host))
+                stack.callback(ray.shutdown)
+                serve.start(http_options={"host": server.host, "port": server.port})
+                stack.callback(serve.shutdown)
+            except (RuntimeError, ConnectionError, OSError) as error:
+                raise BackendUnavailable(f"Ray did not start: {_reason(error)}") from None
+        with part("gateway, detector, embedder, console and the embedded servers"):
+            from helix.serve.app import build, build_console
+
+            targets = [serve.RunTarget(build(config.raw), name="helix", route_prefix="/")]
             if config.helix.console.enabled:
-                say("console")
-                serve.run(build_console(config.raw), name="helix-console", route_prefix="/console")
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[0]
-            raise BackendUnavailable(f"a deployment did not come up: {reason}; Ray's logs say why") from None
+                console = build_console(config.raw)
+                targets.append(serve.RunTarget(console, name="helix-console", route_prefix="/console"))
+            try:
+                serve.run_many(targets)
+            except RuntimeError as error:
+                raise _explained(error) from None
         yield
-    finally:
-        serve.shutdown()
-        ray.shutdown()
+
+
+def _cluster(host: str) -> dict[str, Any]:
+    if os.environ.get("RAY_ADDRESS"):
+        return {}
+    options: dict[str, Any] = {"address": "local", "include_dashboard": False}
+    if host in LOOPBACK:
+        # So that what Ray's processes say to one another stays on this machine as well.
+        options["_node_ip_address"] = "127.0.0.1"
+    return options
+
+
+def _free_ports() -> dict[str, str]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in _PORTS]
+        for item in sockets:
+            item.bind(("", 0))
+        return {name: str(item.getsockname()[1]) for name, item in zip(_PORTS, sockets, strict=True)}
+
+
+def _explained(error: RuntimeError) -> HelixError:
+    """What a replica raised, found in the traceback that Serve's message is."""
+    raised = _RAISED.findall(str(error))
+    if not raised:
+        return BackendUnavailable(f"a deployment did not come up: {_reason(error)}; Ray's logs say more")
+    kind, message = raised[-1]
+    return ConfigError(message) if kind == ConfigError.__name__ else BackendUnavailable(message)
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip() if lines else type(error).__name__
