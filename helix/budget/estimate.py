@@ -28,7 +28,8 @@ BYTES_PER_TOKEN = 3
 3.05 and 4.3 on Chinese; digits (2.2) and emoji (1.5) alone have fewer (measured with tiktoken)."""
 
 # What stands for content that is not in the request, so that nothing but the model's context bounds it.
-_ELSEWHERE = ("previous_response_id", "conversation", "web_search_options", "mcp_servers", "container")
+_ELSEWHERE = frozenset(("previous_response_id", "conversation", "web_search_options", "mcp_servers", "container"))
+_PLAIN = frozenset(("role", "content"))
 _OPAQUE_PARTS = frozenset(
     {"file", "input_file", "document", "video_url", "input_video", "item_reference", "container_upload"}
 )
@@ -126,12 +127,13 @@ def _runs_at_the_provider(tool: Any) -> bool:
 def _attachments(request: dict[str, Any]) -> tuple[int, int, bool]:
     # Images, the bytes of the request that they take, and whether there is content that is not in the request.
     images = image_bytes = 0
-    opaque = any(request.get(key) is not None for key in _ELSEWHERE) or isinstance(request.get("prompt"), dict)
+    opaque = not _ELSEWHERE.isdisjoint(request) and any(request.get(key) is not None for key in _ELSEWHERE)
+    opaque = opaque or isinstance(request.get("prompt"), dict)
     stack: list[Any] = []
     for key in ("messages", "input"):
         items = request.get(key)
         if isinstance(items, list):
-            stack.extend(item for item in items if isinstance(item, dict))
+            stack.extend([item for item in items if isinstance(item, dict) and not _is_plain(item)])
     while stack:
         part = stack.pop()
         for key in _NESTED:
@@ -150,6 +152,10 @@ def _attachments(request: dict[str, Any]) -> tuple[int, int, bool]:
             source = part.get("source")
             opaque = opaque or not (isinstance(source, dict) and source.get("type") in ("text", "content"))
     return images, image_bytes, opaque
+
+
+def _is_plain(item: dict[str, Any]) -> bool:
+    return item.keys() == _PLAIN and isinstance(item["content"], str)
 
 
 def _data_bytes(part: dict[str, Any]) -> int:

@@ -49,7 +49,10 @@ class BudgetTap(Tap):
             self._readable = True
             return headers
         cost = self.cost() if self._readable or self.status >= 400 else None
-        return headers if cost is None else [*headers, (b"x-helix-cost-usd", str(cost).encode())]
+        if cost is None:
+            return headers
+        self.exchange.record.budget["cost_nano_usd"] = cost.nano_usd
+        return [*headers, (b"x-helix-cost-usd", str(cost).encode())]
 
     async def on_answer(self, answer: Any) -> Any:
         """Note the usage of a whole answer, or the length of its texts where it tells none."""
@@ -57,7 +60,7 @@ class BudgetTap(Tap):
         if isinstance(answer, dict) and dialect is not None and self.status < 400:
             self._readable = self._ended = True
             self._note_model(answer)
-            self._counted = dialect.usage(answer)
+            self._counted = self.exchange.usage(answer)
             if self._counted is None:
                 self._deliver(text.value for text in dialect.answer_texts(answer))
         return answer

@@ -13,7 +13,7 @@ from typing import Any
 from helix.kernel import exact
 from helix.kernel.errors import BodyTimeout, BodyTooLarge, ClientDisconnected, InvalidRequest, MalformedBody
 from helix.kernel.sse import Decoder, Event, encode
-from helix.kernel.types import Message, Principal, Receive, Scope
+from helix.kernel.types import Message, Principal, Receive, Scope, Usage
 from helix.kernel.wire import Dialect, dialect_of
 
 __all__ = ["EventReader", "Exchange", "Record", "attach", "by_credential", "credential_of", "open_exchange"]
@@ -49,6 +49,7 @@ class Exchange:
 
     __slots__ = (
         "_body",
+        "_counted",
         "_given",
         "_memo",
         "_outer_receive",
@@ -86,6 +87,7 @@ class Exchange:
         self._body: bytes | None = None
         self._payload: dict[str, Any] | None = None
         self._given = False
+        self._counted: tuple[Any, Usage | None] = (None, None)
         self._memo: tuple[Any, Any, bytes] = (None, None, b"")
 
     # The request
@@ -186,6 +188,12 @@ class Exchange:
     def encode(self, payload: dict[str, Any]) -> bytes:
         """The bytes of a payload that only the provider is sent; the exchange keeps its own."""
         return exact.dumps(payload)
+
+    def usage(self, answer: dict[str, Any]) -> Usage | None:
+        """What the provider counted in a whole reply, read once for all stages that see the same one."""
+        if self._counted[0] is not answer:
+            self._counted = (answer, self.dialect.usage(answer) if self.dialect is not None else None)
+        return self._counted[1]
 
     def encode_answer(self, answer: dict[str, Any]) -> bytes:
         """The bytes of a changed whole reply, remembered like `answer`."""

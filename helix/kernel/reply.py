@@ -97,4 +97,7 @@ class Guard:
 
 def is_event_stream(headers: Any) -> bool:
     """Whether response headers say server-sent events."""
-    return any(name.lower() == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
+    for name, value in headers:
+        if len(name) == 12 and name.lower() == b"content-type":
+            return value.startswith(b"text/event-stream")  # type: ignore[no-any-return]
+    return False

@@ -121,12 +121,12 @@ class Tap:
 def _form_of(headers: HeaderList) -> str:
     form = ""
     for name, value in headers:
-        lowered = name.lower()
-        if lowered == b"content-type":
+        # By length first: of many headers, few need a lower-case copy.
+        if len(name) == 12 and name.lower() == b"content-type":
             if value.startswith(b"text/event-stream"):
                 form = "events"
             elif value.startswith(b"application/json"):
                 form = "json"
-        elif lowered == b"content-encoding" and value.lower() != b"identity":
+        elif len(name) == 16 and name.lower() == b"content-encoding" and value.lower() != b"identity":
             return "other"
     return form or "other"

@@ -178,7 +178,7 @@ class _RequestTap(Tap):
         if self.status >= 400:
             self.error_code = _error_code(answer)
             return answer
-        self.usage = dialect.usage(answer)
+        self.usage = self.exchange.usage(answer)
         self.finish_reason = token(dialect.finish_reason(answer))
         if _wants_metadata(self.exchange.scope):
             return {**answer, "helix_metadata": _metadata(self.exchange)}

@@ -28,6 +28,8 @@ _THOUGHTS = ("reasoning_content", "reasoning")
 _BESIDE = frozenset(("tool_calls", "function_call", "audio"))
 # The channels of tool calls: ("arguments", choice, call) of functions, ("input", choice, call) of custom tools.
 _CALLS = ("arguments", "input")
+# All that most messages of a request have.
+_PLAIN = frozenset(("role", "content"))
 
 
 class Chat(ChoicesDialect):
@@ -51,7 +53,12 @@ class Chat(ChoicesDialect):
         self.check_common(request)
         at_least(request, "max_completion_tokens", 1)
         at_least(request, "max_tokens", 1)
-        for place, message in need_objects(request, "messages"):
+        for index, message in enumerate(need(request, "messages", list)):
+            if _is_plain(message):
+                continue
+            place = f"messages[{index}]"
+            if not isinstance(message, dict):
+                raise InvalidRequest(f"'{place}' must be an object", place)
             need(message, "role", str, where=place)
             _check_content(message, place)
             for field in (*_THOUGHTS, "refusal"):
@@ -182,6 +189,13 @@ class Chat(ChoicesDialect):
     def assembler(self) -> Assembler:
         """A new assembler."""
         return ChatAssembler(self.object)
+
+
+def _is_plain(message: Any) -> bool:
+    """Whether a message is a role and a text, as most are, so that nothing is left to check in it."""
+    if type(message) is not dict or message.keys() != _PLAIN:
+        return False
+    return type(message["role"]) is str and type(message["content"]) is str
 
 
 def _check_content(message: Json, place: str) -> None:
