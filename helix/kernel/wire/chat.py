@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+from helix.kernel.errors import InvalidRequest
 from helix.kernel.wire.base import (
     Assembler,
     Channel,
