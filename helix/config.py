@@ -281,6 +281,7 @@ class Config(Section):
                 raise ConfigError("HELIX_AUTH must be 'on' or 'off'", "HELIX_AUTH")
             if "auth" not in helix.admit.model_fields_set:
                 admit["auth"] = environ["HELIX_AUTH"]
+        models = tuple(_with_key(model, environ) for model in self.model_list)
         if admit:
             update["admit"] = helix.admit.model_copy(update=admit)
         if environ.get("HELIX_PORT") and "port" not in helix.server.model_fields_set:
@@ -288,7 +289,7 @@ class Config(Section):
             if not port.isdigit() or not 1 <= int(port) <= 65535:
                 raise ConfigError("HELIX_PORT must be a whole number from 1 to 65535", "HELIX_PORT")
             update["server"] = helix.server.model_copy(update={"port": int(port)})
-        return self.model_copy(update={"helix": helix.model_copy(update=update)})
+        return self.model_copy(update={"model_list": models, "helix": helix.model_copy(update=update)})
 
     def check_exposure(self) -> None:
         """Raise ConfigError where everybody would be let in from everywhere."""
@@ -314,6 +315,18 @@ DEMO_MODELS: tuple[dict[str, Any], ...] = (
         "model_info": {"input_cost_per_token": 1.5e-07, "output_cost_per_token": 6e-07},
     },
 )
+
+
+# As LiteLLM does, where a deployment of the provider itself says nothing of a key.
+_KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
+
+
+def _with_key(model: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    params = model.get("litellm_params")
+    if not isinstance(params, dict) or "api_key" in params or "api_base" in params:
+        return model
+    key = environ.get(_KEYS.get(str(params.get("model")).partition("/")[0], ""))
+    return {**model, "litellm_params": {**params, "api_key": key}} if key else model
 
 
 def _resolved(value: Any, environ: Mapping[str, str], path: str) -> Any:

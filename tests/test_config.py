@@ -103,6 +103,16 @@ def test_default_serves_what_there_are_keys_for() -> None:
     assert names == ["demo/echo", "demo/slow", "openai/*"]
 
 
+def test_providers_keys_are_found_as_litellm_finds_them() -> None:
+    """A deployment of OpenAI or Anthropic without a key takes the usual variable's; one with an address does not."""
+    models = [
+        {"model_name": "a", "litellm_params": {"model": "openai/gpt-4o"}},
+        {"model_name": "b", "litellm_params": {"model": "openai/x", "api_base": "http://127.0.0.1:1/v1"}},
+    ]
+    config = Config.of({"model_list": models}, {"OPENAI_API_KEY": "k"})
+    assert [model["litellm_params"].get("api_key") for model in config.model_list] == ["k", None]
+
+
 def test_open_house_on_loopback_only() -> None:
     """`auth: off` together with an address that others can reach is refused."""
     config = Config.of({"model_list": [MODEL], "helix": {"admit": {"auth": "off"}, "server": {"host": "0.0.0.0"}}}, {})
