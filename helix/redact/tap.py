@@ -44,6 +44,8 @@ class RestoreTap(Tap):
             value = self._restorer.whole(text.value, text.form)
             if value != text.value:
                 edits[text.path] = value
+        # Noted here, for whoever further out tells of it in the answer itself.
+        self.exchange.record.redact["restored"] = self._restorer.restored
         return replaced(answer, edits)
 
     async def on_events(self, events: list[Event], *, last: bool) -> list[Event]:
