@@ -4,6 +4,10 @@ redis_url        session   URL of a Redis with search that all tests share: use 
 clean_redis_url  function  the same server, emptied before the test
 redis_prefix     function  a key prefix of this test alone
 serve            function  `base_url = await serve(app)`: any ASGI app on a real server, lifespan on, in this loop
+engine_dir       session   the folder of the embedded ClickHouse that all tests share
+clickhouse       function  a store of that engine, with a database of this test alone
+presidio         session   the real detector, loaded once
+embedder         session   the real embedding model, loaded once
 """
 
 from __future__ import annotations
@@ -17,13 +21,17 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 import uvicorn
 
+from helix.embed import SentenceTransformerEmbedder
 from helix.embedded.redis import EmbeddedRedis
+from helix.redact import PresidioDetector
+from helix.telemetry.clickhouse import ClickHouse
 
 # Before anything of Hugging Face is imported: no test downloads a model.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -116,3 +124,35 @@ async def serve() -> AsyncIterator[Serve]:
     for server, _ in running:
         server.should_exit = True
     await asyncio.gather(*(task for _, task in running))
+
+
+@pytest.fixture(scope="session")
+def engine_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the session's engine: a process may have one open at a time."""
+    return tmp_path_factory.mktemp("clickhouse")
+
+
+@pytest_asyncio.fixture
+async def clickhouse(engine_dir: Path) -> AsyncIterator[ClickHouse]:
+    """A store with a database of this test's own."""
+    store = ClickHouse(engine_dir, database=f"t_{secrets.token_hex(6)}")
+    yield store
+    await store.close()
+
+
+@pytest.fixture(scope="session")
+def presidio() -> Iterator[PresidioDetector]:
+    """The real detector with its default kinds, open."""
+    detector = PresidioDetector()
+    asyncio.run(detector.open())
+    yield detector
+    asyncio.run(detector.close())
+
+
+@pytest.fixture(scope="session")
+def embedder() -> Iterator[SentenceTransformerEmbedder]:
+    """The real model, loaded once."""
+    opened = SentenceTransformerEmbedder()
+    asyncio.run(opened.open())
+    yield opened
+    asyncio.run(opened.close())

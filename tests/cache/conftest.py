@@ -235,15 +235,6 @@ def plain_redis_url() -> Iterator[str]:
         process.wait()
 
 
-@pytest.fixture(scope="session")
-def embedder() -> Iterator[SentenceTransformerEmbedder]:
-    """The real model, loaded once."""
-    opened = SentenceTransformerEmbedder()
-    asyncio.run(opened.open())
-    yield opened
-    asyncio.run(opened.close())
-
-
 @pytest_asyncio.fixture
 async def exact(provider: Provider, store: RedisCacheStore) -> AsyncIterator[CacheMiddleware]:
     """The exact tier before the provider."""
