@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import NoReturn
 
 import aiohttp
+from aiohttp.http import HttpProcessingError
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -19,8 +20,9 @@ from helix.kernel.errors import UpstreamError, UpstreamGarbled, UpstreamStatus, 
 from helix.kernel.exchange import Exchange
 from helix.kernel.lifecycle import Resource
 from helix.kernel.sse import Decoder, Event
-from helix.kernel.wire import Dialect
+from helix.kernel.wire import COUNT_TOKENS, MESSAGES, Dialect
 from helix.upstream.answer import Answer, HeaderList
+from helix.upstream.connection import Address, Pool, Reply
 from helix.upstream.deployment import ANTHROPIC_WIRE, OPENAI_WIRE, Deployment, Target
 
 __all__ = ["Native"]
@@ -29,7 +31,7 @@ CONNECT_TIMEOUT_SECONDS = 5.0  # what OpenAI's and Anthropic's own clients allow
 KEEP_ALIVE_SECONDS = 60.0
 MAX_ANSWER_BYTES = 128 * 1024 * 1024
 MAX_ERROR_BYTES = 256 * 1024
-ANTHROPIC_VERSION = "2023-06-01"
+ANTHROPIC_VERSION = b"2023-06-01"
 
 _FORWARDED = frozenset(
     {
@@ -45,6 +47,7 @@ _FORWARDED = frozenset(
 )
 """The caller's headers that a provider sees. Everything else stays here, credentials and cookies above all."""
 
+_ANTHROPIC = (MESSAGES, COUNT_TOKENS)
 _KEPT = frozenset(
     {b"request-id", b"x-request-id", b"openai-processing-ms", b"openai-version", b"retry-after", b"retry-after-ms"}
 )
@@ -64,32 +67,36 @@ def _reply_name(name: bytes) -> bytes | None:
 class _Endpoint:
     """Where and with what headers a deployment is asked in a dialect: everything that is the same in each request."""
 
-    __slots__ = ("body", "defaults", "headers", "is_anthropic", "url")
+    __slots__ = ("address", "body", "defaults", "own_headers")
 
     def __init__(self, deployment: Deployment, dialect: Dialect) -> None:
-        self.url = URL(_url(deployment, dialect))
         self.defaults = deployment.fields(dialect.name)
         self.body = deployment.body
-        self.is_anthropic = deployment.provider == "anthropic"
-        headers = {
-            "content-type": "application/json",
-            "accept-encoding": "identity",
-            "user-agent": f"helix/{__version__}",
-            **_credentials(deployment),
-        }
+        headers = CIMultiDict(
+            {
+                "content-type": "application/json",
+                "accept-encoding": "identity",
+                "user-agent": f"helix/{__version__}",
+                **_credentials(deployment),
+            }
+        )
         if deployment.organization:
             headers["openai-organization"] = deployment.organization
-        self.headers: CIMultiDict[str] = CIMultiDict({**headers, **deployment.headers})
+        headers.update(deployment.headers)
+        # What the configuration sets, the caller cannot change.
+        self.own_headers = frozenset(name.lower().encode("ascii") for name in headers)
+        self.address = Address(URL(_url(deployment, dialect)), headers.items())
 
-    def headers_for(self, exchange: Exchange) -> CIMultiDict[str]:
-        """The headers of one request; what the configuration sets, the caller cannot change."""
-        headers = self.headers.copy()
-        for name, value in exchange.scope["headers"]:
-            if name in _FORWARDED:
-                headers.setdefault(name.decode("ascii"), value.decode("latin-1"))
-        if self.is_anthropic:
-            headers.setdefault("anthropic-version", ANTHROPIC_VERSION)
-        return headers
+    def headers_for(self, exchange: Exchange) -> bytes:
+        """The lines of one request's own headers."""
+        found = {
+            name: value
+            for name, value in exchange.scope["headers"]
+            if name in _FORWARDED and name not in self.own_headers
+        }
+        if exchange.dialect in _ANTHROPIC and b"anthropic-version" not in self.own_headers:
+            found.setdefault(b"anthropic-version", ANTHROPIC_VERSION)
+        return b"".join([b"%b: %b\r\n" % item for item in found.items()]) if found else b""
 
     def body_for(self, exchange: Exchange, model: str) -> bytes:
         """The body of one request: the very bytes of the exchange where nothing must be different."""
@@ -103,16 +110,17 @@ class Native:
     """Asks providers over one pool of kept-alive connections, as many as are needed."""
 
     def __init__(self) -> None:
-        self._session: Resource[aiohttp.ClientSession] = Resource(_open_session, aiohttp.ClientSession.close)
+        self._pool: Resource[Pool] = Resource(_open_pool, Pool.close)
         self._endpoints: dict[tuple[str, str], _Endpoint] = {}
 
     async def open(self, deployments: Sequence[Deployment]) -> None:
         """Make the pool; nothing is connected yet."""
-        await self._session.open()
+        await self._pool.open()
 
     async def close(self) -> None:
         """Close the pool."""
-        await self._session.close()
+        await self._pool.close()
+        self._endpoints.clear()
 
     async def ask(self, exchange: Exchange, target: Target, timeout_seconds: float) -> Answer:
         """Send the request on. Raises UpstreamError."""
@@ -123,18 +131,16 @@ class Native:
         endpoint = self._endpoints.get(key)
         if endpoint is None:
             endpoint = self._endpoints[key] = _Endpoint(target.deployment, dialect)
-        session = self._session.value or await self._session.open()
+        pool = self._pool.value or await self._pool.open()
         body = endpoint.body_for(exchange, target.model)
         try:
-            response = await session.post(
-                endpoint.url, data=body, headers=endpoint.headers_for(exchange), allow_redirects=False
-            )
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            response = await pool.post(endpoint.address, endpoint.headers_for(exchange), body)
+        except (aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError) as error:
             _fail(error)
         answer: Answer | None = None
         try:
             answer = await _answer(exchange, response)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError) as error:
             _fail(error)
         finally:
             # A connection whose answer was read to its end is back in the pool already; this is for every other.
@@ -143,14 +149,9 @@ class Native:
         return answer
 
 
-async def _open_session() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        # The time-outs of the answer are the router's, who knows what is being waited for.
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_SECONDS),
-        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-    )
+async def _open_pool() -> Pool:
+    # The time-outs of the answer are the router's, who knows what is being waited for.
+    return Pool(connect_timeout_seconds=CONNECT_TIMEOUT_SECONDS, keep_alive_seconds=KEEP_ALIVE_SECONDS)
 
 
 def _url(deployment: Deployment, dialect: Dialect) -> str:
@@ -173,7 +174,7 @@ def _credentials(deployment: Deployment) -> Mapping[str, str]:
     return {"authorization": f"Bearer {key}"}
 
 
-async def _answer(exchange: Exchange, response: aiohttp.ClientResponse) -> Answer:
+async def _answer(exchange: Exchange, response: Reply) -> Answer:
     if not 200 <= response.status < 300:
         raise await _refusal(response)
     if response.headers.get("content-type", "").startswith("text/event-stream"):
@@ -184,7 +185,7 @@ async def _answer(exchange: Exchange, response: aiohttp.ClientResponse) -> Answe
     return Answer(_reply_headers(response), body)
 
 
-async def _events(response: aiohttp.ClientResponse) -> AsyncGenerator[list[Event], None]:
+async def _events(response: Reply) -> AsyncGenerator[list[Event], None]:
     decoder = Decoder()
     content = response.content
     try:
@@ -193,13 +194,13 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncGenerator[list[Event
                 yield events
         if events := decoder.flush():
             yield events
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+    except (aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError) as error:
         _fail(error)
     finally:
         response.close()
 
 
-async def _read(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
+async def _read(response: Reply, limit_bytes: int) -> bytes:
     content = response.content
     chunk = await content.readany()
     parts, size = [chunk], len(chunk)
@@ -213,7 +214,7 @@ async def _read(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def _refusal(response: aiohttp.ClientResponse) -> UpstreamError:
+async def _refusal(response: Reply) -> UpstreamError:
     """The error that a status other than 200 stands for."""
     status = response.status
     if status < 400:
@@ -227,7 +228,7 @@ async def _refusal(response: aiohttp.ClientResponse) -> UpstreamError:
     return UpstreamStatus(f"the provider answered with status {status}", status, body, content_type, headers)
 
 
-def _reply_headers(response: aiohttp.ClientResponse) -> HeaderList:
+def _reply_headers(response: Reply) -> HeaderList:
     return [(kept, value) for name, value in response.raw_headers if (kept := _reply_name(name)) is not None]
 
 
@@ -239,6 +240,6 @@ def _fail(error: Exception) -> NoReturn:
         raise UpstreamUnreachable("the provider's TLS certificate or handshake is not acceptable") from error
     if isinstance(error, aiohttp.ClientConnectorError):
         raise UpstreamUnreachable("the provider cannot be connected to") from error
-    if isinstance(error, aiohttp.ClientResponseError):
+    if isinstance(error, HttpProcessingError):
         raise UpstreamGarbled("the provider's answer is not HTTP") from error
     raise UpstreamUnreachable("the connection to the provider broke") from error
