@@ -97,14 +97,17 @@ def configured_redis(config: Config) -> str | None:
     return url
 
 
-def clickhouse(config: Config, data_dir: Path) -> ClickHouse | None:
-    """The store of rows, not opened; None where telemetry is off. Raises ConfigError for a wrong URL."""
+def clickhouse(config: Config, data_dir: Path, *, migrate: bool = True) -> ClickHouse | None:
+    """The store of rows, not opened; None where telemetry is off. Raises ConfigError for a wrong URL.
+
+    `migrate` says whether opening it brings its schema up to date.
+    """
     telemetry = config.helix.telemetry
     if not telemetry.enabled:
         return None
     url = telemetry.clickhouse_url
     try:
-        return ClickHouse(data_dir / "clickhouse" if url is None else url.get_secret_value())
+        return ClickHouse(data_dir / "clickhouse" if url is None else url.get_secret_value(), migrate=migrate)
     except ValueError as error:
         raise ConfigError(f"helix.telemetry.clickhouse_url: {error}", "helix.telemetry.clickhouse_url") from None
 

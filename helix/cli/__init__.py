@@ -6,6 +6,7 @@ end of `helix up`: 0 once it is up; 130 (SIGINT) or 143 (SIGTERM) where it was s
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -123,6 +124,9 @@ def version() -> None:
 
 def main() -> None:
     """Run the command; an error is one sentence on stderr, never a traceback."""
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    # It logs what it raises, and what it raises is told in words of our own.
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
     try:
         app()
     except ConfigError as error:

@@ -177,7 +177,7 @@ def run_on_ray(config: Config) -> None:
 
 def migrate(config: Config) -> None:
     """Apply the migrations that the store does not have yet, and say which."""
-    store = clickhouse(config, DataDir(config.helix.data_dir).path)
+    store = clickhouse(config, DataDir(config.helix.data_dir).path, migrate=False)
     if store is None:
         raise ConfigError("helix.telemetry.enabled is false: there is nothing to migrate", "helix.telemetry.enabled")
 

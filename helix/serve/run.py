@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
-from helix.config import LOOPBACK, Config
+from helix.config import Config
 from helix.kernel.errors import BackendUnavailable, ConfigError, HelixError
 
 __all__ = ["SETTINGS", "running"]
@@ -40,17 +40,17 @@ def running(config: Config, part: Callable[[str], AbstractContextManager[None]])
     """
     for name, value in {**SETTINGS, **_free_ports()}.items():
         os.environ.setdefault(name, value)
-    # What is going on is said here; what goes wrong is in Ray's logs and in the errors raised.
-    for name in ("ray", "ray.serve"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
     with ExitStack() as stack:
         with part("Ray"):
             import ray
             from ray import serve
 
+            # What is going on is said here; what goes wrong is in Ray's logs and in the errors raised.
+            for name in ("ray", "ray.serve"):
+                logging.getLogger(name).setLevel(logging.CRITICAL)
             server = config.helix.server
             try:
-                ray.init(logging_level="CRITICAL", log_to_driver=False, **_cluster(server.host))
+                ray.init(logging_level="CRITICAL", log_to_driver=False, **_cluster())
                 stack.callback(ray.shutdown)
                 serve.start(http_options={"host": server.host, "port": server.port})
                 stack.callback(serve.shutdown)
@@ -70,14 +70,8 @@ def running(config: Config, part: Callable[[str], AbstractContextManager[None]])
         yield
 
 
-def _cluster(host: str) -> dict[str, Any]:
-    if os.environ.get("RAY_ADDRESS"):
-        return {}
-    options: dict[str, Any] = {"address": "local", "include_dashboard": False}
-    if host in LOOPBACK:
-        # So that what Ray's processes say to one another stays on this machine as well.
-        options["_node_ip_address"] = "127.0.0.1"
-    return options
+def _cluster() -> dict[str, Any]:
+    return {} if os.environ.get("RAY_ADDRESS") else {"address": "local", "include_dashboard": False}
 
 
 def _free_ports() -> dict[str, str]:
