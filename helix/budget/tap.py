@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from helix.budget.estimate import estimated_input_tokens, tokens_of
-from helix.kernel.errors import UpstreamGarbled
+from helix.kernel.errors import ClientDisconnected, UpstreamGarbled
 from helix.kernel.exchange import Exchange
 from helix.kernel.sse import Event
 from helix.kernel.tap import HeaderList, Tap
@@ -95,9 +95,11 @@ class BudgetTap(Tap):
         larger of that and an estimate of what was delivered, the input included even where nothing was delivered
         yet. `sent` says whether the request may have reached a provider at all.
         """
-        if self.status >= 400 or (self.status == 0 and not sent):
+        # That the caller left is no refusal: the provider had the question.
+        given_up = self.status in (0, ClientDisconnected.status)
+        if (self.status >= 400 and not given_up) or (given_up and not sent):
             return Money(0)
-        if self.status and not self._readable:
+        if not given_up and not self._readable:
             return self.worst
         usage = self._counted
         if usage is None:
