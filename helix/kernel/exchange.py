@@ -57,6 +57,7 @@ class Exchange:
         "_payload",
         "body_timeout_seconds",
         "dialect",
+        "error_code",
         "id",
         "max_body_bytes",
         "on_read",
@@ -79,6 +80,8 @@ class Exchange:
         self.record = Record()
         self.usage_hidden = False
         """Whether some stage asked for usage that the caller did not ask for; that stage takes it out of the stream."""
+        self.error_code = ""
+        """The code of the error that Helix itself replied with; not every dialect's form has a place for it."""
         self.on_read: Callable[[], object] | None = None
         """Called once the body has been read: for a stage that must not read it itself, yet has a word on it."""
         self.max_body_bytes = MAX_BODY_BYTES

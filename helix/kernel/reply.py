@@ -44,6 +44,9 @@ def error_reply(error: HelixError, scope: Scope) -> tuple[int, list[tuple[bytes,
         body = error.body
     else:
         body = orjson.dumps(dialect.error_body(error))
+        exchange: Exchange | None = scope.get(KEY)
+        if exchange is not None:
+            exchange.error_code = error.code
     return error.status, _headers(scope, body, error.headers), body
 
 
@@ -90,6 +93,7 @@ class Guard:
             await refuse(error)(exchange.scope, exchange.receive, self)
         elif self._is_stream:
             dialect = exchange.dialect or CHAT
+            exchange.error_code = error.code
             await self({"type": "http.response.body", "body": encode(dialect.error_events(error)), "more_body": False})
         else:
             raise error

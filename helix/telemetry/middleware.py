@@ -99,7 +99,9 @@ class TelemetryMiddleware:
             if not watch.is_gone:
                 _log.error("request %s failed: %s", exchange.id, _place(raised))
             error = HelixError("an internal error occurred")
-        if guard.ended:
+        # A stream that ended with an error that nobody was there to hear did not end for the provider's sake.
+        left = watch.is_gone and exchange.record.upstream.get("status") == ClientDisconnected.status
+        if guard.ended and not left:
             return
         if watch.is_gone:
             tap.fail(ClientDisconnected("the caller left"))
@@ -176,7 +178,7 @@ class _RequestTap(Tap):
         if dialect is None or not isinstance(answer, dict):
             return answer
         if self.status >= 400:
-            self.error_code = _error_code(answer)
+            self.error_code = self.exchange.error_code or _error_code(answer)
             return answer
         self.usage = self.exchange.usage(answer)
         self.finish_reason = token(dialect.finish_reason(answer))
@@ -202,7 +204,7 @@ class _RequestTap(Tap):
             if payload is None:
                 continue
             if dialect.is_error(event):
-                self.error_code = _error_code(payload)
+                self.error_code = self.exchange.error_code or _error_code(payload)
                 continue
             self.usage = dialect.event_usage(payload, self.usage)
             reason = dialect.event_finish_reason(payload)
