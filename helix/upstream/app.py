@@ -17,6 +17,7 @@ from helix.kernel.errors import (
     ModelNotFound,
     NotFound,
     UpstreamError,
+    UpstreamGarbled,
     UpstreamUnreachable,
 )
 from helix.kernel.exchange import KEY, Exchange, open_exchange
@@ -116,8 +117,13 @@ class Upstream:
         try:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             while found is not None:
-                for event in found:
-                    event.json()  # what is not JSON must not reach a caller; whoever reads the event finds it parsed
+                for index, event in enumerate(found):
+                    try:
+                        event.json()  # whoever reads the event finds it parsed
+                    except UpstreamGarbled:  # what is not JSON must not reach a caller; what came before it may
+                        if index:
+                            await send(exchange.message(found[:index], more_body=True))
+                        raise
                 last = [*last, *found][-2:]
                 await send(exchange.message(found, more_body=True))
                 found = await caller.waits(anext(events, None), timeout_seconds, "the provider's next event")
