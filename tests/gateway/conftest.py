@@ -94,16 +94,21 @@ async def start(
     async with AsyncExitStack() as stack:
 
         async def run(
-            *, parts: dict[str, Any] | None = None, router_settings: dict[str, Any] | None = None, **helix: Any
+            *,
+            parts: dict[str, Any] | None = None,
+            router_settings: dict[str, Any] | None = None,
+            models: list[dict[str, Any]] | None = None,
+            **helix: Any,
         ) -> Running:
             settings = {name: {**HELIX.get(name, {}), **helix.get(name, {})} for name in {*HELIX, *helix}}
             config = Config.of(
                 {
                     "model_list": [
-                        _deployment("gpt-4o", "openai/gpt-4o", f"{echo.url}/v1"),
-                        _deployment("claude", "anthropic/claude-sonnet-4-5", echo.url),
-                        _deployment("faulty-gpt", "openai/gpt-4o", f"{provider.url}/v1"),
-                        _deployment("faulty-claude", "anthropic/claude-sonnet-4-5", provider.url),
+                        deployment("gpt-4o", "openai/gpt-4o", f"{echo.url}/v1"),
+                        deployment("claude", "anthropic/claude-sonnet-4-5", echo.url),
+                        deployment("faulty-gpt", "openai/gpt-4o", f"{provider.url}/v1"),
+                        deployment("faulty-claude", "anthropic/claude-sonnet-4-5", provider.url),
+                        *(models or []),
                     ],
                     "router_settings": {"num_retries": 0, **(router_settings or {})},
                     "helix": settings,
@@ -148,6 +153,7 @@ async def gateway(start: Start) -> Running:
     return await start()
 
 
-def _deployment(name: str, model: str, base: str) -> dict[str, Any]:
+def deployment(name: str, model: str, base: str) -> dict[str, Any]:
+    """An entry of model_list."""
     params = {"model": model, "api_base": base, "api_key": PROVIDER_KEY}
     return {"model_name": name, "litellm_params": params}
