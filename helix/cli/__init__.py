@@ -125,8 +125,9 @@ def version() -> None:
 def main() -> None:
     """Run the command; an error is one sentence on stderr, never a traceback."""
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
-    # It logs what it raises, and what it raises is told in words of our own.
-    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+    # They log what they raise, and what they raise is told in words of our own.
+    for name in ("clickhouse_connect", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         app()
     except ConfigError as error:
