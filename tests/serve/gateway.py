@@ -7,6 +7,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import yaml
@@ -30,17 +33,16 @@ class ServeRun(Up):
         raw["http_options"]["port"] = self.port
         for application in raw["applications"]:
             application["args"]["helix"] |= {"data_dir": str(data), "server": {"host": "127.0.0.1", "port": self.port}}
-        self.applications = [application["name"] for application in raw["applications"]]
         file = data.parent / "serve.yaml"
         file.write_text(yaml.safe_dump(raw))
         self._errors = (data.parent / "serve.stderr").open("w+")
-        # What README says to set, and ports that nobody else has.
-        variables = {name: SETTINGS[name] for name in ("RAY_SERVE_ENABLE_HA_PROXY", "RAY_SERVE_THROUGHPUT_OPTIMIZED")}
+        # What README says to set (and less waiting at the end), and ports that nobody else has.
+        variables = dict(SETTINGS)
         for name in ("RAY_SERVE_HAPROXY_METRICS_PORT", "RAY_SERVE_HAPROXY_STATS_PORT"):
             variables[name] = str(free_port())
         self.process = subprocess.Popen(
             [SERVE, "run", str(file)],
-            env=environment(RAY_USAGE_STATS_ENABLED="0", **variables),
+            env=environment(**variables),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -50,16 +52,28 @@ class ServeRun(Up):
         )
 
     def wait(self) -> ServeRun:
-        """Until Serve says of each application that it is ready."""
-        missing = set(self.applications)
+        """Until both applications answer: Serve deploys them in the background and does not say when."""
         for line in self._stdout():
             self.output += line
-            missing -= {name for name in missing if f"'{name}' is ready at" in line}
-            if not missing:
-                # Nobody reads on, and a full pipe would stop it.
-                threading.Thread(target=self._stdout().read, daemon=True).start()
-                return self
-        raise AssertionError(f"exit code {self.process.wait()}\n{self.output}")
+            if "Submitted deploy config" in line:
+                break
+        else:
+            raise AssertionError(f"exit code {self.process.wait()}\n{self.output}")
+        # Nobody reads on, and a full pipe would stop it.
+        threading.Thread(target=self._stdout().read, daemon=True).start()
+        while not (self._answers("/health/ready") and self._answers("/console/")):
+            time.sleep(0.2)
+        return self
+
+    def _answers(self, path: str) -> bool:
+        try:
+            with urllib.request.urlopen(urllib.request.Request(self.url + path, headers={"accept": "text/html"})):
+                return True
+        except urllib.error.HTTPError as error:
+            error.close()
+            return False
+        except OSError:
+            return False
 
 
 def interrupt(up: Up) -> int:

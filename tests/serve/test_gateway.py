@@ -120,9 +120,10 @@ def test_a_killed_detector(gateway: Up) -> None:
                 reply = client.chat.completions.with_raw_response.create(
                     model="demo/echo", messages=[{"role": "user", "content": text}]
                 )
-            except APIStatusError as error:
-                assert error.status_code == 503
-                continue
+            except APIStatusError as refused:
+                if refused.status_code == 503:
+                    continue
+                raise
             assert reply.headers["x-helix-redactions"]
             if not is_running(detector):
                 return
@@ -134,7 +135,10 @@ def test_ctrl_c(gateway: Up) -> None:
     for part in ("raylet", "haproxy", "redis-server", ":helix:gateway"):
         assert any(part in title for title in started.values()), part
     code = interrupt(gateway)
-    if not isinstance(gateway, ServeRun):  # its exit code is Serve's affair
+    left = {pid: title for pid, title in started.items() if is_running(pid)}
+    if isinstance(gateway, ServeRun):  # its exit code, and Ray's dashboard, are Serve's affair
+        left = {pid: title for pid, title in left.items() if "dashboard" not in title}
+    else:
         assert code == 0
         assert "Traceback" not in gateway.errors
-    assert [title for pid, title in started.items() if is_running(pid)] == []
+    assert left == {}
