@@ -232,7 +232,7 @@ class ClickHouse:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             probe = folder / f".probe.{os.getpid()}"
             probe.touch()
-            probe.unlink()
+            probe.unlink(missing_ok=True)  # another store of this process may have been quicker
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise ConfigError(f"the folder {folder} cannot be written: {reason}", "data_dir") from None
