@@ -169,6 +169,7 @@ async def local_parts(config: Config, data: DataDir, progress: Progress) -> Asyn
         console = None
         if helix.console.enabled:
             console = await progress("console", asyncio.to_thread(console_app, config, key))
+            stack.push_async_callback(console.close)  # mounted, it sees no lifespan
         yield Parts(
             redis_url=redis_url,
             master_key=key,
