@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from helix.kernel.errors import ConfigError
 MODEL = {"model_name": "demo/echo", "litellm_params": {"model": "demo/echo"}}
 
 
-def fault(raw: dict[str, object], environ: dict[str, str] | None = None) -> str:
+def fault(raw: dict[str, Any], environ: dict[str, str] | None = None) -> str:
     """The message that a wrong configuration raises."""
     with pytest.raises(ConfigError) as raised:
         Config.of(raw, environ or {})
