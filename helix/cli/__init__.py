@@ -126,7 +126,7 @@ def main() -> None:
     """Run the command; an error is one sentence on stderr, never a traceback."""
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     # They log what they raise, and what they raise is told in words of our own.
-    for name in ("clickhouse_connect", "urllib3"):
+    for name in ("clickhouse_connect", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         app()

@@ -44,9 +44,12 @@ def fits(folder: Path) -> bool:
 
 
 class Bert:
-    """The encoder (Devlin et al. 2018) with its pooling; vectors are of unit length. For one thread at a time."""
+    """The encoder (Devlin et al. 2018) with its pooling, on a torch device; vectors are of unit length.
 
-    def __init__(self, folder: Path) -> None:
+    For one thread at a time.
+    """
+
+    def __init__(self, folder: Path, device: str = "cpu") -> None:
         config = _read(folder / "config.json")
         self._layers = int(config["num_hidden_layers"])
         self._heads = int(config["num_attention_heads"])
@@ -61,7 +64,11 @@ class Bert:
         self._tokenizer.no_padding()
         with safe_open(str(folder / "model.safetensors"), framework="pt") as file:
             weights = {key.removeprefix("bert."): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no dict)
-        self._weights = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
+        self._device = torch.device(device)
+        self._weights = {
+            key: (value.float() if value.is_floating_point() else value).to(self._device)
+            for key, value in weights.items()
+        }
 
     def encode(self, texts: Sequence[str]) -> list[array[float]]:
         """One float32 unit vector a text; an empty one for a text beyond `max_tokens`."""
@@ -75,7 +82,7 @@ class Bert:
         )
         for start in range(0, len(order), _BATCH):
             batch = order[start : start + _BATCH]
-            rows = self._forward([ids for _, _, ids in batch])
+            rows = self._forward([ids for _, _, ids in batch]).cpu()
             usable = rows.isfinite().all(dim=1).tolist()
             for (_, at, _), row, is_usable in zip(batch, rows.numpy(), usable, strict=True):
                 if is_usable:
@@ -85,9 +92,10 @@ class Bert:
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def _forward(self, tokens: list[list[int]]) -> torch.Tensor:
         length = max(map(len, tokens))
-        ids = torch.tensor([row + [0] * (length - len(row)) for row in tokens])
-        real = torch.tensor([[True] * len(row) + [False] * (length - len(row)) for row in tokens])
-        mask = None if bool(real.all()) else real[:, None, None, :]
+        is_padded = any(len(row) < length for row in tokens)
+        ids = torch.tensor([row + [0] * (length - len(row)) for row in tokens], device=self._device)
+        real = torch.tensor([[True] * len(row) + [False] * (length - len(row)) for row in tokens], device=self._device)
+        mask = real[:, None, None, :] if is_padded else None
         weights = self._weights
         hidden = (
             weights["embeddings.word_embeddings.weight"][ids]

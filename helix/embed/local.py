@@ -24,13 +24,22 @@ class SentenceTransformerEmbedder:
 
     - `model`: a folder or a name on the Hugging Face hub (HF_HUB_OFFLINE is respected); None is the all-MiniLM-L6-v2
       that is installed with Helix.
+    - `device`: torch's name of where it runs; None is "cuda" where there is a GPU that this process may use (on Ray:
+      where the deployment reserves one), else "cpu".
     - `threads`: how many torch may use for one operation, in the whole process.
     - `remembered`: how many texts' vectors are kept (1.7 KB each at 384 floats); the least recently used go first.
 
     `name`, `dim` and `max_tokens` are known once it is open. It opens itself at first use.
     """
 
-    def __init__(self, model: str | Path | None = None, *, threads: int = 1, remembered: int = 4096) -> None:
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        *,
+        device: str | None = None,
+        threads: int = 1,
+        remembered: int = 4096,
+    ) -> None:
         if threads < 1:
             raise ValueError(f"threads must be 1 or more, not {threads!r}")
         if remembered < 0:
@@ -42,6 +51,7 @@ class SentenceTransformerEmbedder:
         self.max_tokens = 0
         """The model's window; a longer text gets an empty vector."""
         self._which = model
+        self._device = device
         self._threads = threads
         self._remembered = remembered
         self._seen: OrderedDict[bytes, Vector] = OrderedDict()
@@ -100,7 +110,7 @@ class SentenceTransformerEmbedder:
         thread = ThreadPoolExecutor(1, thread_name_prefix="helix-embed")
         loop = asyncio.get_running_loop()
         try:
-            name, model = await loop.run_in_executor(thread, _load_and_try, self._which, self._threads)
+            name, model = await loop.run_in_executor(thread, _load_and_try, self._which, self._threads, self._device)
         except BaseException:
             thread.shutdown(wait=False)
             raise
@@ -165,8 +175,8 @@ class _Loaded:
         await asyncio.to_thread(self.thread.shutdown)
 
 
-def _load_and_try(which: str | Path | None, threads: int) -> tuple[str, Model]:
-    name, model = load(which, threads=threads)
+def _load_and_try(which: str | Path | None, threads: int, device: str | None) -> tuple[str, Model]:
+    name, model = load(which, threads=threads, device=device)
     model.encode(["the first text through a model is slow"])
     return name, model
 

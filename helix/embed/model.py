@@ -28,26 +28,29 @@ class Model(Protocol):
         ...
 
 
-def load(model: str | Path | None, *, threads: int) -> tuple[str, Model]:
+def load(model: str | Path | None, *, threads: int, device: str | None = None) -> tuple[str, Model]:
     """A model and its identity: its name and a digest of its content. Blocking. Raises BackendUnavailable.
 
     `model` is a folder, a name on the Hugging Face hub, or None for the one installed with Helix. `threads` is how many
-    torch may use for one operation, in the whole process: more than one spins beside other load.
+    torch may use for one operation, in the whole process: more than one spins beside other load. `device` is torch's
+    name of where it runs; None is "cuda" where there is a GPU that this process may use, else "cpu".
     """
     name, folder = _find(model)
     try:
         import torch
 
         torch.set_num_threads(threads)
+        if device is None:
+            device = "cuda" if torch.cuda.is_available() else "cpu"
         from helix.embed import bert
 
         loaded: Model
         if bert.fits(folder):
-            loaded = bert.Bert(folder)
+            loaded = bert.Bert(folder, device)
         else:
             from helix.embed.packaged import Packaged
 
-            loaded = Packaged(folder)
+            loaded = Packaged(folder, device)
     except ImportError as error:
         missing = error.name or "a package"
         raise BackendUnavailable(f"embeddings need {missing}: pip install 'helix-gateway[semantic]'") from None

@@ -15,10 +15,10 @@ _BATCH = 32
 
 
 class Packaged:
-    """A SentenceTransformer from a folder, on the CPU or whatever accelerator torch finds. For one thread at a time."""
+    """A SentenceTransformer from a folder, on the device given. For one thread at a time."""
 
-    def __init__(self, folder: Path) -> None:
-        self._model = SentenceTransformer(str(folder))
+    def __init__(self, folder: Path, device: str = "cpu") -> None:
+        self._model = SentenceTransformer(str(folder), device=device)
         (probe,) = self._model.encode(["dimension"], show_progress_bar=False)
         self.dim = len(probe)
         # Models of relative positions have no window: a bound keeps the time of one text in bounds.

@@ -66,7 +66,9 @@ def running(config: Config, part: Callable[[str], AbstractContextManager[None]])
             try:
                 serve.run_many(targets)
             except RuntimeError as error:
-                raise _explained(error) from None
+                applications = serve.status().applications.values()
+                deployments = [found for application in applications for found in application.deployments.values()]
+                raise _explained(error, [found.message for found in deployments]) from None
         yield
 
 
@@ -82,9 +84,9 @@ def _free_ports() -> dict[str, str]:
         return {name: str(item.getsockname()[1]) for name, item in zip(_PORTS, sockets, strict=True)}
 
 
-def _explained(error: RuntimeError) -> HelixError:
-    """What a replica raised, found in the traceback that Serve's message is."""
-    raised = _RAISED.findall(str(error))
+def _explained(error: RuntimeError, messages: list[str]) -> HelixError:
+    """What a replica raised, found in the tracebacks that Serve gives as its deployments' messages."""
+    raised = _RAISED.findall("\n".join(messages))
     if not raised:
         return BackendUnavailable(f"a deployment did not come up: {_reason(error)}; Ray's logs say more")
     kind, message = raised[-1]

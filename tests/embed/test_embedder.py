@@ -8,9 +8,11 @@ import threading
 from array import array
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
+import torch
 
 from helix.embed import SentenceTransformerEmbedder
 from helix.embed.model import load
@@ -146,7 +148,7 @@ class Counting:
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> Counting:
     counting = Counting()
-    monkeypatch.setattr("helix.embed.local._load_and_try", lambda which, threads: ("counting@0", counting))
+    monkeypatch.setattr("helix.embed.local._load_and_try", lambda which, threads, device: ("counting@0", counting))
     return counting
 
 
@@ -203,7 +205,7 @@ async def test_who_leaves_during_the_loading_does_not_undo_it(model: Counting, m
     loads = 0
     may_load = threading.Event()
 
-    def slow(which: object, threads: int) -> tuple[str, Counting]:
+    def slow(which: object, threads: int, device: str | None) -> tuple[str, Counting]:
         nonlocal loads
         loads += 1
         may_load.wait()
@@ -254,7 +256,22 @@ async def test_a_folder_that_holds_no_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"threads": 0}, {"remembered": -1}])
-def test_wrong_arguments(wrong: dict[str, int]) -> None:
+def test_wrong_arguments(wrong: dict[str, Any]) -> None:
     """The constructor names the argument that is wrong."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         SentenceTransformerEmbedder(None, **wrong)
+
+
+async def test_a_device_that_there_is_not(folder: Path) -> None:
+    """A device is torch's to know; a wrong one is told as a model that cannot be loaded."""
+    with pytest.raises(BackendUnavailable, match="cannot be loaded"):
+        await SentenceTransformerEmbedder(folder, device="abacus").open()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_is_used_where_there_is_one() -> None:
+    """Unless told otherwise a model runs on the GPU, and gives what it gives on the CPU but for rounding."""
+    on_gpu, on_cpu = load(None, threads=1)[1], load(None, threads=1, device="cpu")[1]
+    assert torch.cuda.memory_allocated() > 0
+    for one, other in zip(on_gpu.encode(TEXTS), on_cpu.encode(TEXTS), strict=True):
+        assert cosine(one, other) > 0.9999

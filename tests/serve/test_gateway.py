@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
 from openai import APIStatusError, OpenAI
 
-from tests.cli.command import Up, is_running
+from helix.embedded import EmbeddedRedis
+from tests.cli.command import Up, free_port, helix, is_running
 from tests.serve.gateway import ServeRun, interrupt, titles
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -142,3 +146,21 @@ def test_ctrl_c(gateway: Up) -> None:
         assert code == 0
         assert "Traceback" not in gateway.errors
     assert left == {}
+
+
+def test_what_a_deployment_raises_is_told(tmp_path: Path) -> None:
+    """A replica that cannot start ends `helix up` with the replica's own sentence, exit code 2 for a folder in use."""
+    data = tmp_path / "data"
+
+    async def run() -> subprocess.CompletedProcess[str]:
+        server = EmbeddedRedis(data / "redis")
+        await server.open()
+        try:
+            return await asyncio.to_thread(helix, "up", "--data", str(data), "--port", str(free_port()))
+        finally:
+            await server.close()
+
+    told = asyncio.run(run())
+    assert told.returncode == 2, told.stderr
+    assert f"the data folder {data / 'redis'} is in use by another Redis" in told.stderr
+    assert "Traceback" not in told.stderr
