@@ -41,12 +41,15 @@ docs: $(VENV)/.test
 clean:
 	rm -rf $(VENV) build dist *.egg-info
 
-# torch goes first and by pip, so that its CPU build is taken and nothing asks for CUDA later.
+# torch goes first, so that whichever build is there satisfies all that ask for it later. Its CPU build is enough; where
+# pip's own index has CUDA's, gigabytes of it, say where the other is: make run TORCH_PIP_OPTIONS="--index-url ..."
+TORCH_PIP_OPTIONS ?=
+
 $(VENV)/.torch: constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing Helix into $(VENV): a few minutes the first time, seconds after that."
 	@echo "  1/2 torch"
-	@$(PIP) install -c constraints.txt torch
+	@$(PIP) install $(TORCH_PIP_OPTIONS) -c constraints.txt torch
 	@touch $@
 
 $(VENV)/.run: $(VENV)/.torch pyproject.toml

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,6 +26,9 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 Share = Literal["key", "user", "team", "organization", "everyone"]
 Outage = Literal["refuse", "pass"]
 Seconds = Annotated[float, Field(gt=0)]
+
+
+_CREDENTIAL = re.compile(r"[!-~]+")
 
 
 class Section(BaseModel):
@@ -54,7 +58,9 @@ class AdmitConfig(Section):
         "on", description="`off` lets everybody in and makes them administrators: only when listening on loopback."
     )
     master_key: SecretStr | None = Field(
-        None, description="Opens everything. Unset: `HELIX_MASTER_KEY`, else one is made and kept in the data folder."
+        None,
+        min_length=1,
+        description="Opens everything. Unset: `HELIX_MASTER_KEY`, else one is made and kept in the data folder.",
     )
     key_secret: SecretStr | None = Field(
         None,
@@ -125,6 +131,19 @@ class BudgetConfig(Section):
         "refuse", description="Whether a model without a price may be used by callers who have a limit."
     )
     on_outage: Outage = Field("refuse", description="`pass` lets requests through unbooked while the ledger is gone.")
+
+    @field_validator("limits")
+    @classmethod
+    def _one_a_window(cls, limits: tuple[LimitConfig, ...]) -> tuple[LimitConfig, ...]:
+        names: dict[str, str] = {}
+        for item in limits:
+            if item.window in names:
+                raise ValueError(
+                    f"{names[item.window]!r} and {item.name!r} are both for the window {item.window!r}; "
+                    "write the lower of them"
+                )
+            names[item.window] = item.name
+        return limits
 
 
 class TelemetryConfig(Section):
@@ -210,6 +229,14 @@ class Config(Section):
         """What this was made of, references to the environment not filled in: fit to be handed to other processes."""
         return self._raw
 
+    @field_validator("helix")
+    @classmethod
+    def _sendable(cls, value: HelixConfig) -> HelixConfig:
+        key = value.admit.master_key
+        if key is not None and not _CREDENTIAL.fullmatch(key.get_secret_value()):
+            raise ValueError("the master key must be of visible ASCII characters, since it travels in a header")
+        return value
+
     @field_validator("helix", mode="before")
     @classmethod
     def _empty_means_default(cls, value: Any) -> Any:
@@ -273,6 +300,8 @@ class Config(Section):
             update["telemetry"] = helix.telemetry.model_copy(update={"clickhouse_url": url})
         admit: dict[str, Any] = {}
         if helix.admit.master_key is None and environ.get("HELIX_MASTER_KEY"):
+            if not _CREDENTIAL.fullmatch(environ["HELIX_MASTER_KEY"]):
+                raise ConfigError("HELIX_MASTER_KEY must be of visible ASCII characters, since it travels in a header")
             admit["master_key"] = SecretStr(environ["HELIX_MASTER_KEY"])
         if helix.admit.key_secret is None and environ.get("HELIX_KEY_SECRET"):
             admit["key_secret"] = SecretStr(environ["HELIX_KEY_SECRET"])
@@ -294,9 +323,10 @@ class Config(Section):
     def check_exposure(self) -> None:
         """Raise ConfigError where everybody would be let in from everywhere."""
         host = self.helix.server.host
-        if self.helix.admit.auth == "off" and host not in LOOPBACK:
+        admit = self.helix.admit
+        if (admit.auth == "off" or not admit.enabled) and host not in LOOPBACK:
             raise ConfigError(
-                f"helix.admit.auth is 'off' while helix.server.host is {host}: "
+                f"helix.admit lets everybody in while helix.server.host is {host}: "
                 "that is allowed on loopback (127.0.0.1) only",
                 "helix.admit.auth",
             )
@@ -361,9 +391,11 @@ def _explain(error: ValidationError, model: type[BaseModel], raw: Mapping[str, A
             near = difflib.get_close_matches(name, allowed, 1)
             hint = f" (did you mean '{near[0]}'?)" if near else ""
             lines.append(f"{path}: unknown key{hint}; allowed here: {', '.join(allowed)}")
+        elif fault["type"] == "value_error":  # a sentence of ours, which needs nothing added
+            lines.append(f"{path}: {fault['msg'].removeprefix('Value error, ')}")
         else:
             message = fault["msg"][0].lower() + fault["msg"][1:]
-            lines.append(f"{path}: {message}{_found(raw, fault['loc'])}")
+            lines.append(f"{path}: {message}{_found(raw, fault['loc'], fault['type'])}")
     return "\n".join(lines)
 
 
@@ -377,8 +409,9 @@ def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]
     return list(model.model_fields)
 
 
-def _found(raw: Any, path: tuple[int | str, ...]) -> str:
-    if any(word in str(path[-1]) for word in ("key", "url", "secret", "password")):
+def _found(raw: Any, path: tuple[int | str, ...], kind: str) -> str:
+    # What stands in the place of a section may be a secret as well.
+    if kind.startswith("model_") or any(word in str(path[-1]) for word in ("key", "url", "secret", "password")):
         return ""
     for part in path:
         try:

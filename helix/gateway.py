@@ -67,6 +67,8 @@ class Parts:
     embedder: Embedder | None = None
     detector: Detector | None = None
     console: ASGIApp | None = None
+    trusts_loopback: bool = True
+    """Whether a caller's address is their own; not so behind HAProxy, where all come from this machine."""
 
 
 class Gateway(Starlette):
@@ -127,6 +129,7 @@ def build_app(config: Config, parts: Parts) -> Gateway:
         keys,
         master_key=parts.master_key,
         auth=helix.admit.enabled and helix.admit.auth == "on",
+        trusts_loopback=parts.trusts_loopback,
         cache_seconds=helix.admit.cache_seconds,
     )
     ledger = RedisLedger(parts.redis_url) if helix.budget.enabled else None

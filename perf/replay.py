@@ -142,7 +142,9 @@ async def _one(client: AsyncOpenAI, ask: Ask) -> Outcome:
         else:
             outcome.text = answer.choices[0].message.content or ""
     except APIStatusError as error:
-        outcome.error, outcome.refused = f"{error.status_code} {error.code or ''}".strip(), True
+        outcome.error = f"{error.status_code} {error.code or ''}".strip()
+        # Only a model that is not served is refused on purpose; an outage is no refusal.
+        outcome.refused = error.code == "model_not_found"
     except APIConnectionError as error:
         outcome.error = f"connection: {type(error.__cause__ or error).__name__}"
     except APIError as error:

@@ -39,7 +39,9 @@ def measure(place: Place, seconds: float, rate: float) -> dict[str, Any]:
     growth = {name: _growth([sample.get(name, 0.0) for sample in samples]) for name in samples[-1]}
     whole = _growth([sample.total for sample in samples])
     report.pop("load")
+    faults = [f"{number} × {kind}" for kind, number in report["errors"].items() if number]
     return {
+        "faults": faults if report["answered"] else [*faults, "nothing was answered"],
         "rate": rate,
         "load": report,
         "samples": len(samples),

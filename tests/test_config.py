@@ -44,6 +44,13 @@ def test_faults_in_lists_have_their_index() -> None:
     assert "helix.budget.limits[0].limit_usd: field required" in message
 
 
+def test_two_limits_of_one_window() -> None:
+    """Two limits for everybody in one window would be counted as one: refused, naming both."""
+    limits = [{"name": name, "limit_usd": 1, "window": "day"} for name in ("small", "large")]
+    message = fault({"model_list": [MODEL], "helix": {"budget": {"limits": limits}}})
+    assert message.startswith("helix.budget.limits: 'small' and 'large' are both for the window 'day'")
+
+
 def test_no_models_is_one_fault() -> None:
     """A configuration without models says only that."""
     assert fault({}) == "model_list: field required"

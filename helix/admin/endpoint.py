@@ -117,6 +117,9 @@ async def _respond(endpoint: Endpoint, request: Request, authorize: Authorize) -
 
 
 async def _payload(request: Request) -> dict[str, Any]:
+    # A browser sends JSON to another site only when that site allows it, plain text always.
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise InvalidRequest("the content-type must be application/json", "content-type")
     exchange = Exchange(request.scope, request.receive)
     exchange.max_body_bytes = MAX_BODY_BYTES
     exchange.body_timeout_seconds = BODY_TIMEOUT_SECONDS

@@ -34,6 +34,8 @@ ANONYMOUS = Principal("anonymous", "anonymous")
 """Everybody, where no key is asked for."""
 
 _LOCAL_ADMIN = Principal("anonymous", "anonymous", is_admin=True)
+# A name that somebody else's DNS may lead here (rebinding), or a foreign page (cross-site request), is none of these.
+_LOOPBACK = re.compile(rb"(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?")
 _PROXIED = frozenset((b"forwarded", b"x-forwarded-for", b"x-real-ip"))
 
 
@@ -107,14 +109,21 @@ class Authority:
     What the store says of a key is remembered for `cache_seconds`, so that is how long revoking takes; unknown keys
     are remembered too, in a memory of their own. While the store is down, keys that were good when last looked up
     stay good. With `auth` off everybody is let in, and whoever calls from this very machine, not through a proxy, is
-    an administrator.
+    an administrator, unless `trusts_loopback` is false: behind a proxy that says nothing of its callers all of them
+    come from this machine.
     """
 
     MAX_KNOWN = 100_000
     MAX_UNKNOWN = 10_000
 
     def __init__(
-        self, keys: KeyStore, *, master_key: str | None = None, auth: bool = True, cache_seconds: float = 5.0
+        self,
+        keys: KeyStore,
+        *,
+        master_key: str | None = None,
+        auth: bool = True,
+        trusts_loopback: bool = True,
+        cache_seconds: float = 5.0,
     ) -> None:
         if cache_seconds < 0:
             raise ValueError("cache_seconds must not be negative")
@@ -122,6 +131,7 @@ class Authority:
             raise ValueError("master_key must not be empty")
         self.keys = keys
         self._auth = auth
+        self._trusts_loopback = trusts_loopback
         self._cache_seconds = cache_seconds
         # Keys are remembered by a digest that means nothing outside this process, not as they are.
         self._salt = secrets.token_bytes(32)
@@ -132,7 +142,9 @@ class Authority:
     async def authorize(self, scope: Scope) -> Principal:
         """Who is making this HTTP request. Raises Unauthenticated, BackendUnavailable."""
         if not self._auth:
-            return _LOCAL_ADMIN if _is_local(scope) else ANONYMOUS
+            if self._master is not None and self._digest(credential_of(scope)) == self._master:
+                return MASTER
+            return _LOCAL_ADMIN if self._trusts_loopback and _is_local(scope) else ANONYMOUS
         return await self.principal_of(credential_of(scope))
 
     async def principal_of(self, credential: str) -> Principal:
@@ -185,8 +197,14 @@ def _unauthenticated(message: str) -> Unauthenticated:
 
 
 def _is_local(scope: Scope) -> bool:
+    """Whether a request was made on this machine, and not by a page of somebody else's in a browser here."""
     client = scope.get("client")
-    if client is None or any(name in _PROXIED for name, _ in scope["headers"]):
+    for name, value in scope["headers"]:
+        if name in _PROXIED:
+            return False
+        if name in (b"host", b"origin") and not _LOOPBACK.fullmatch(value.partition(b"://")[2] or value):
+            return False
+    if client is None:
         return False
     try:
         return ipaddress.ip_address(client[0]).is_loopback

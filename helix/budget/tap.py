@@ -25,6 +25,7 @@ class BudgetTap(Tap):
         "_hides_usage",
         "_price",
         "_readable",
+        "_settled",
         "worst",
     )
 
@@ -39,6 +40,7 @@ class BudgetTap(Tap):
         self._delivered_bytes = 0
         self._ended = False
         self._readable = False
+        self._settled: Money | None = None
 
     async def on_start(self, headers: HeaderList) -> HeaderList:
         """Note who answered; tell the cost of a whole answer."""
@@ -95,6 +97,8 @@ class BudgetTap(Tap):
         larger of that and an estimate of what was delivered, the input included even where nothing was delivered
         yet. `sent` says whether the request may have reached a provider at all.
         """
+        if self._settled is not None and sent:
+            return self._settled
         # That the caller left is no refusal: the provider had the question.
         given_up = self.status in (0, ClientDisconnected.status)
         if (self.status >= 400 and not given_up) or (given_up and not sent):
@@ -110,6 +114,8 @@ class BudgetTap(Tap):
         for model in (*self._answered_by, self.exchange.model):
             cost = self._price(model, usage)
             if cost is not None:
+                # What was counted at the proper end is final; the header and the ledger both ask.
+                self._settled = cost if self._ended and self._counted is not None and not given_up else None
                 return cost
         return None
 

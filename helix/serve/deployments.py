@@ -129,6 +129,7 @@ class Gateway:
             spool_dir=data.path / "spool",
             embedder=remote_embedder,
             detector=RemoteDetector(detect, timeout_seconds=wait) if detect is not None else None,
+            trusts_loopback=False,
         )
 
     def __serve_build_asgi_app__(self) -> Starlette:

@@ -82,6 +82,13 @@ class ClickHouse:
         found = ""
         if isinstance(target, str) and "://" in target:
             parts = urlsplit(target)
+            try:
+                _ = parts.port
+            except ValueError:
+                # Python's own words would quote the URL, perhaps its password.
+                raise ValueError(
+                    "a ClickHouse URL's port must be a number; is a '/' in its password not %2F?"
+                ) from None
             if parts.scheme not in _SCHEMES or not parts.hostname:
                 raise ValueError(f"a ClickHouse URL is {', '.join(f'{s}://' for s in _SCHEMES)} and a host")
             self._url, found = target, unquote(parts.path.strip("/"))

@@ -11,6 +11,8 @@ from helix.kernel.types import Principal
 
 from .conftest import CALLER, Api
 
+JSON = {"content-type": "application/json"}
+
 
 class Refusing:
     """Keys that cannot be reached: whatever passes validation ends here with 503."""
@@ -81,7 +83,7 @@ async def test_a_wrong_body_is_told_its_place_and_what_is_allowed(
 ) -> None:
     """400 in OpenAI's form; the value itself is not repeated."""
     client = await api(keys=Refusing())
-    reply = await client.post("/helix/keys", content=body)
+    reply = await client.post("/helix/keys", content=body, headers=JSON)
     assert reply.status_code == 400
     error = _error(reply)
     assert error["type"] == "invalid_request_error"
@@ -118,7 +120,7 @@ async def test_a_wrong_query_is_told_its_place_and_what_is_allowed(api: Api, pat
 async def test_a_body_over_the_cap_is_refused(api: Api) -> None:
     """413, by its declared length, before it is read."""
     client = await api(keys=Refusing())
-    reply = await client.post("/helix/keys", content=b" " * (endpoint.MAX_BODY_BYTES + 1))
+    reply = await client.post("/helix/keys", content=b" " * (endpoint.MAX_BODY_BYTES + 1), headers=JSON)
     assert reply.status_code == 413
     assert _error(reply)["code"] == "body_too_large"
 
@@ -168,3 +170,11 @@ def admin_query() -> type[endpoint.Given]:
     from helix.admin.given import OverviewQuery
 
     return OverviewQuery
+
+
+async def test_what_a_foreign_page_can_send_is_refused(api: Api) -> None:
+    """A browser sends plain text to any site unasked: a body that does not say it is JSON is not read."""
+    client = await api(keys=Refusing())
+    reply = await client.post("/helix/keys", content=b'{"name": "a"}', headers={"content-type": "text/plain"})
+    assert reply.status_code == 400
+    assert reply.json()["error"]["param"] == "content-type"
