@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TypeVar
 
 import uvicorn
@@ -177,9 +177,12 @@ def run_on_ray(config: Config) -> None:
 
 def migrate(config: Config) -> None:
     """Apply the migrations that the store does not have yet, and say which."""
-    store = clickhouse(config, DataDir(config.helix.data_dir).path, migrate=False)
+    data = DataDir(config.helix.data_dir)
+    store = clickhouse(config, data.path, migrate=False)
     if store is None:
         raise ConfigError("helix.telemetry.enabled is false: there is nothing to migrate", "helix.telemetry.enabled")
+    # The embedded engine is one process's; a ClickHouse server migrates beside running gateways.
+    claim = data.claimed() if config.helix.telemetry.clickhouse_url is None else nullcontext()
 
     async def run() -> list[str]:
         try:
@@ -187,7 +190,8 @@ def migrate(config: Config) -> None:
         finally:
             await store.close()
 
-    applied = asyncio.run(run())
+    with claim:
+        applied = asyncio.run(run())
     print(f"{store.name}: " + (f"applied {', '.join(applied)}" if applied else "up to date"))
 
 
