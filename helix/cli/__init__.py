@@ -46,9 +46,8 @@ DataOption = Annotated[
     Path | None,
     typer.Option(
         "--data",
-        envvar="HELIX_DATA_DIR",
         help="Folder of the embedded Redis and ClickHouse and of the master key.",
-        show_default=".helix",
+        show_default="the file's, else HELIX_DATA_DIR, else .helix",
     ),
 ]
 
@@ -76,7 +75,9 @@ def up(
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(min=1, max=65535, envvar="HELIX_PORT", help="Port to listen on.", show_default="8000"),
+        typer.Option(
+            min=1, max=65535, help="Port to listen on.", show_default="the file's, else HELIX_PORT, else 8000"
+        ),
     ] = None,
     data: DataOption = None,
     ray: Annotated[

@@ -8,6 +8,7 @@ import os
 import urllib.error
 import urllib.parse
 import urllib.request
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -132,6 +133,8 @@ def _budget(text: str) -> dict[str, Any]:
         limit = float(amount)
     except ValueError:
         raise typer.BadParameter(f"{text!r}: write USD/window, for example 5/day") from None
+    if not (isfinite(limit) and limit >= 0):
+        raise typer.BadParameter(f"{text!r}: the limit must be an amount of USD, 0 or more")
     if window not in ("day", "month", "total"):
         raise typer.BadParameter(f"{text!r}: the window must be day, month or total")
     return {"limit_usd": limit, "window": window}

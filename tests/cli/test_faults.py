@@ -119,6 +119,23 @@ def test_port_in_use(data: Path, arguments: str) -> None:
     assert not (data / "redis").exists()
 
 
+def test_the_file_stands_over_variables(tmp_path: Path, data: Path) -> None:
+    """HELIX_PORT and HELIX_DATA_DIR fill in what the file leaves open, and no more."""
+    file = tmp_path / "helix.yaml"
+    other = tmp_path / "other"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        file.write_text(MODELS + f"helix: {{server: {{port: {port}}}, data_dir: {data}}}")
+        variables = {"HELIX_PORT": str(free_port()), "HELIX_DATA_DIR": str(other)}
+        assert f"port {port} on" in refused("up", "--no-ray", "-c", str(file), code=1, **variables)
+        assert data.exists()
+        assert not other.exists()
+        file.write_text(MODELS)
+        variables["HELIX_PORT"] = str(port)
+        assert f"port {port} on" in refused("up", "--no-ray", "-c", str(file), code=1, **variables)
+        assert other.exists()
+
+
 def test_an_address_of_somebody_else(data: Path) -> None:
     """An address that this machine does not have is a wrong argument."""
     assert "cannot listen on 192.0.2.1:" in refused(
@@ -147,7 +164,8 @@ def test_data_folder_in_use(data: Path, lean: str) -> None:
         up.wait()
         said = refused("up", "--no-ray", "-c", lean, "--data", str(data), "--port", str(free_port()), code=1)
         assert f"the data folder {data} is in use by another helix (pid {up.process.pid})" in said
-        assert str(data) in refused("migrate", "-c", lean, "--data", str(data), code=2)
+        said = refused("migrate", "-c", lean, "--data", str(data), code=1)
+        assert f"the data folder {data} is in use by another helix (pid {up.process.pid})" in said
         assert up.chat("Still there?")[0] == 200
 
 

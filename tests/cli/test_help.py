@@ -37,7 +37,9 @@ def test_version() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", ["bogus", "up --bogus", "up --port 0", "up --port many", "keys create", "keys create a --budget much"]
+    "arguments",
+    ["bogus", "up --bogus", "up --port 0", "up --port many", "keys create", "keys create a --budget much"]
+    + [f"keys create a --budget {amount}/day" for amount in ("nan", "inf", "-1")],
 )
 def test_wrong_arguments(arguments: str) -> None:
     """Exit code 2, and what is wrong on stderr."""
