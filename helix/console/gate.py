@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 from http.cookies import CookieError, SimpleCookie
 from importlib.resources import files
@@ -91,12 +92,12 @@ class Gate:
         await reply(scope, receive, send)
 
     async def _login(self, request: Request) -> Response:
-        address = request.client.host if request.client else ""
-        wait = self._throttle.wait_seconds(address)
+        caller = _caller(request)
+        wait = self._throttle.wait_seconds(caller)
         if wait > 0:
             return self._form(request.scope, 429, f"Too many attempts. Try again in {ceil(wait)} s.", wait)
         if not self._sessions.is_master(await _key(request)):
-            self._throttle.failed(address)
+            self._throttle.failed(caller)
             return self._form(request.scope, 401, "This is not the master key.")
         reply = _to(request.scope, "/")
         self._set_cookie(reply, request, self._sessions.start(), self._sessions.seconds)
@@ -143,6 +144,17 @@ def _token(request: Request) -> str | None:
     except CookieError:
         return None
     return cookie.value if cookie is not None else None
+
+
+def _caller(request: Request) -> str:
+    """Whom a failed login counts against: an address and a browser.
+
+    Behind a proxy (on Ray, HAProxy) everybody has the proxy's address, so by address alone one who guesses would lock
+    all others out. Whoever changes their User-Agent guesses on, which the length of a master key is there to withstand.
+    """
+    address = request.client.host if request.client else ""
+    browser = hashlib.sha256(request.headers.get("user-agent", "").encode()).hexdigest()
+    return f"{address} {browser}"
 
 
 async def _key(request: Request) -> str:

@@ -140,13 +140,14 @@ def empty(origin: str, window: str) -> str:
     }
     line = (
         f"curl {origin}/v1/chat/completions \\\n"
-        '  -H "Authorization: Bearer $HELIX_MASTER_KEY" \\\n'
+        '  -H "Authorization: Bearer ${HELIX_MASTER_KEY:-$(cat .helix/master.key)}" \\\n'
         '  -H "Content-Type: application/json" \\\n'
         f"  -d '{json.dumps(question)}'"
     )
     return (
         f'<section class="hx-card hx-empty"><h2>No request in the last {escape(window)}</h2>'
-        "<p>Send one; it appears here within seconds. Send it twice, and the second comes from the cache.</p>"
+        "<p>Send one, from the folder where Helix was started or with your key in the header; it appears here within "
+        "seconds. Send it twice, and the second comes from the cache.</p>"
         f"<pre><code>{escape(line)}</code></pre></section>"
     )
 

@@ -58,30 +58,30 @@ class Sessions:
 
 
 class Throttle:
-    """At most so many failures in a window per address, the last ones remembered for a bounded number of addresses."""
+    """At most so many failures in a window per caller, the last ones remembered for a bounded number of callers."""
 
     def __init__(
-        self, *, failures: int, seconds: float, addresses: int = 10_000, clock: Callable[[], float] = time.monotonic
+        self, *, failures: int, seconds: float, callers: int = 10_000, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._failures = failures
         self._seconds = seconds
-        self._addresses = addresses
+        self._callers = callers
         self._clock = clock
         self._times: dict[str, deque[float]] = {}
 
-    def wait_seconds(self, address: str) -> float:
-        """How long this address must wait before it may try again; 0 where it need not."""
-        times = self._times.get(address)
+    def wait_seconds(self, caller: str) -> float:
+        """How long this caller must wait before it may try again; 0 where it need not."""
+        times = self._times.get(caller)
         if times is None or len(times) < self._failures:
             return 0.0
         return max(0.0, times[0] + self._seconds - self._clock())
 
-    def failed(self, address: str) -> None:
+    def failed(self, caller: str) -> None:
         """Note a failure."""
-        times = self._times.pop(address, None) or deque(maxlen=self._failures)
+        times = self._times.pop(caller, None) or deque(maxlen=self._failures)
         times.append(self._clock())
-        self._times[address] = times  # last in the order, so that the longest quiet address is forgotten first
-        while len(self._times) > self._addresses:
+        self._times[caller] = times  # last in the order, so that the longest quiet caller is forgotten first
+        while len(self._times) > self._callers:
             del self._times[next(iter(self._times))]
 
 

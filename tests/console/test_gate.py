@@ -110,6 +110,14 @@ async def test_guessing_is_throttled_also_for_the_right_key(client: httpx.AsyncC
     assert "Try again in" in reply.text
 
 
+async def test_one_who_guesses_locks_no_other_browser_out(client: httpx.AsyncClient) -> None:
+    """Behind a proxy all have its address; failures count against the browser as well."""
+    for _ in range(3):
+        await _sign_in(client, "wrong", headers={"user-agent": "guesser"})
+    assert (await _sign_in(client, headers={"user-agent": "guesser"})).status_code == 429
+    assert (await _sign_in(client, headers={"user-agent": "Firefox"})).status_code == 303
+
+
 async def test_signing_out_ends_the_session(client: httpx.AsyncClient) -> None:
     """The cookie is taken away, and a copy of it opens nothing."""
     await _sign_in(client)

@@ -67,8 +67,8 @@ def test_an_ended_token_stays_closed_and_others_open() -> None:
     assert sessions.is_open(other)
 
 
-def test_a_throttle_counts_failures_per_address_in_a_window() -> None:
-    """After so many failures an address waits until the oldest of them is out of the window."""
+def test_a_throttle_counts_failures_per_caller_in_a_window() -> None:
+    """After so many failures a caller waits until the oldest of them is out of the window."""
     clock = Clock()
     throttle = Throttle(failures=2, seconds=60, clock=clock)
     throttle.failed("a")
@@ -81,11 +81,11 @@ def test_a_throttle_counts_failures_per_address_in_a_window() -> None:
     assert throttle.wait_seconds("a") == 0
 
 
-def test_a_throttle_forgets_the_longest_quiet_address_first() -> None:
+def test_a_throttle_forgets_the_longest_quiet_caller_first() -> None:
     """Memory is bounded, whoever comes."""
-    throttle = Throttle(failures=1, seconds=60, addresses=2)
-    for address in ("a", "b", "a", "c"):
-        throttle.failed(address)
+    throttle = Throttle(failures=1, seconds=60, callers=2)
+    for caller in ("a", "b", "a", "c"):
+        throttle.failed(caller)
     assert throttle.wait_seconds("b") == 0
     assert throttle.wait_seconds("a") > 0
     assert throttle.wait_seconds("c") > 0
