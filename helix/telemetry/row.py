@@ -78,7 +78,8 @@ NAMES: tuple[str, ...] = tuple(COLUMNS)
 
 _MAX_TOKEN_LENGTH = 128
 _TOKEN = re.compile(r"[A-Za-z0-9_.:/@+*-]+")
-_MAX_UINT32 = 2**32 - 1
+_LIMITS = {name: 2 ** int(kind[4:]) - 1 for name, kind in COLUMNS.items() if kind.startswith("UInt")}
+"""The largest number that each column of whole numbers holds; what follows from a provider's counts may be larger."""
 
 
 class RowsRejected(HelixError):
@@ -120,9 +121,9 @@ def _token(value: str) -> str:
     return value if _TOKEN.fullmatch(value) else "other"
 
 
-def count(value: object) -> int:
-    """A number that a provider sent, brought into the range of its column."""
-    return min(value, _MAX_UINT32) if type(value) is int and value > 0 else 0
+def count(value: object, column: str) -> int:
+    """A whole number, brought into the range of its column."""
+    return min(value, _LIMITS[column]) if type(value) is int and value > 0 else 0
 
 
 def row_of(exchange: Exchange, outcome: Outcome, duration_seconds: float) -> Row:
@@ -153,18 +154,18 @@ def row_of(exchange: Exchange, outcome: Outcome, duration_seconds: float) -> Row
         upstream.get("provider") or "",
         upstream.get("deployment") or "",
         upstream.get("api_base") or "",
-        min(upstream.get("attempts") or 0, 255),
-        min(upstream.get("fallbacks") or 0, 255),
-        outcome.status,
+        count(upstream.get("attempts"), "attempts"),
+        count(upstream.get("fallbacks"), "fallbacks"),
+        count(outcome.status, "status"),
         outcome.error_code,
         outcome.finish_reason,
-        count(usage.input_tokens),
-        count(usage.output_tokens),
-        count(usage.cached_input_tokens),
-        count(usage.cache_write_tokens),
-        count(usage.reasoning_tokens),
-        max(budget.get("cost_nano_usd") or 0, 0),
-        max(cache.get("saved_nano_usd") or 0, 0),
+        count(usage.input_tokens, "input_tokens"),
+        count(usage.output_tokens, "output_tokens"),
+        count(usage.cached_input_tokens, "cache_read_input_tokens"),
+        count(usage.cache_write_tokens, "cache_creation_input_tokens"),
+        count(usage.reasoning_tokens, "reasoning_output_tokens"),
+        count(budget.get("cost_nano_usd"), "cost_nano_usd"),
+        count(cache.get("saved_nano_usd"), "saved_nano_usd"),
         bool(budget.get("priced")),
         str(refused) if refused else "",
         cache.get("status") or "",
@@ -173,8 +174,8 @@ def row_of(exchange: Exchange, outcome: Outcome, duration_seconds: float) -> Row
         cache.get("veto") or "",
         cache.get("age_seconds"),
         redact.get("entities") or {},
-        redact.get("restored") or 0,
-        redact.get("unknown") or 0,
+        count(redact.get("restored"), "restored"),
+        count(redact.get("unknown"), "unknown_placeholders"),
         duration_seconds * 1e3,
         None if outcome.first_token_seconds is None else outcome.first_token_seconds * 1e3,
         max(overhead_ms, 0.0),

@@ -15,6 +15,7 @@ import random
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ class Sink:
         self.spilled = 0
         """Rows that had to wait because the store refused them at first."""
         self.rejected = 0
-        """Rows that the store will never take; they are kept in the spool, as `.rejected` files."""
+        """Rows that the store will never take; they are kept in the spool, as `.rejected` files, if they can be."""
         self.lost = 0
         """Rows that neither the store nor the disk took."""
         self.error: str | None = None
@@ -95,6 +96,7 @@ class Sink:
         self._hurry = asyncio.Event()  # for the writer: do not wait before the next attempt
         self._settled = asyncio.Event()  # for `flush`: everything is in the store, or it takes nothing
         self._is_writing = False
+        self._is_faulty = False
         self._patience = flush_seconds
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -140,9 +142,7 @@ class Sink:
             self._pending.extendleft(reversed(left))
             if left:
                 self._ready.set()
-            self._tasks = [asyncio.create_task(self._journal()), asyncio.create_task(self._write())]
-            for task in self._tasks:
-                task.add_done_callback(_report)
+            self._tasks = [asyncio.create_task(self._kept_up(work)) for work in (self._journal, self._write)]
 
     async def flush(self) -> None:
         """Wait until every row put so far is in the store, or on disk because the store takes none."""
@@ -173,6 +173,22 @@ class Sink:
             self._pending.clear()
             self._is_writing = False
             await asyncio.to_thread(self._spool.close)
+
+    async def _kept_up(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run one of the two tasks. If it ends by itself, that is a fault of ours, and it begins anew."""
+        while True:
+            try:
+                await work()
+            except Exception as error:
+                self._note_fault(error)
+            await asyncio.sleep(self._retry_seconds)
+            self._wake.set()
+            self._ready.set()
+
+    def _note_fault(self, error: Exception) -> None:
+        if not self._is_faulty:
+            self._is_faulty = True
+            _log.critical("the telemetry sink failed, and goes on: %s", type(error).__name__, exc_info=error)
 
     # Memory → disk
 
@@ -218,22 +234,30 @@ class Sink:
             self._append_locked(rows, cut=cut)
 
     def _append_locked(self, rows: list[Row], *, cut: bool) -> None:
-        while rows:
-            if self._current is None:
-                self._current = self._spool.segment()
-            room = self._batch_rows - self._current.count
-            self._current.append(rows[:room])
-            rows = rows[room:]
-            if self._current.count >= self._batch_rows:
-                self._cut()
+        try:
+            while rows:
+                if self._current is None:
+                    self._current = self._spool.segment()
+                room = self._batch_rows - self._current.count
+                misfits = self._current.append(rows[:room])
+                rows = rows[room:]
+                if misfits:
+                    self._reject(misfits)
+                if self._current.count >= self._batch_rows:
+                    self._cut()
+        except Exception:
+            self._queue.extendleft(reversed(rows))  # for the next attempt
+            raise
         if cut:
             self._cut()
 
     def _cut(self) -> None:
         segment, self._current = self._current, None
         if segment is not None:
-            segment.cut()
-            self._pending.append(segment)
+            try:
+                segment.cut()
+            finally:
+                self._pending.append(segment)
 
     def _trim(self) -> None:
         """Keep the memory bounded: batches that wait are on disk alone, and those that cannot be there are few."""
@@ -253,11 +277,18 @@ class Sink:
         if self._tasks and self._disk.acquire(blocking=False):
             try:
                 self._append_locked(self._taken(), cut=False)
+            except Exception as error:
+                self._note_fault(error)
             finally:
                 self._disk.release()
-        elif len(self._queue) > self._queue_rows * _OVERFLOW:
+        if len(self._queue) > self._queue_rows * _OVERFLOW:
             self._queue.pop()
             self._lose(1)
+
+    def _reject(self, count: int) -> None:
+        if not self.rejected:
+            _log.error("telemetry rows are rejected: they cannot be written down")
+        self.rejected += count
 
     def _lose(self, count: int) -> None:
         if not self.lost:
@@ -314,11 +345,15 @@ class Sink:
                 await self._store.insert(names, rows, segment.token)
         except RowsRejected as error:
             _log.error("%d telemetry rows were rejected: %s", len(rows), error)
-            self.rejected += len(rows)
             await asyncio.to_thread(segment.reject)
+            self.rejected += len(rows)
             return None
         except (BackendUnavailable, ConfigError) as error:
             return error
+        except Exception as error:
+            # A store that fails in a way of its own may work again; the rows are safe meanwhile.
+            self._note_fault(error)
+            return BackendUnavailable(f"the store failed ({type(error).__name__})")
         if self.error is not None:
             _log.info("telemetry rows are being written again")
             self.error = None
@@ -349,9 +384,3 @@ class Sink:
             "lost": self.lost,
             "error": self.error,
         }
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    """A task of the sink never ends by itself: if it did, that is an error of ours, and must be seen."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.critical("the telemetry sink stopped: %s", type(error).__name__, exc_info=error)

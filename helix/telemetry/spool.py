@@ -43,15 +43,22 @@ class Segment:
     was_refused: bool = False
     started: float = field(default_factory=time.monotonic)
 
-    def append(self, rows: Sequence[Row]) -> None:
-        """Take rows in, on disk as far as it lets."""
+    def append(self, rows: Sequence[Row]) -> int:
+        """Take rows in, on disk as far as it lets; return how many cannot be taken, since they have no JSON form."""
+        given = len(rows)
+        try:
+            lines = [orjson.dumps(row, option=_LINE) for row in rows]
+        except TypeError:
+            rows, lines = _encodable(rows)
         self.rows.extend(rows)
         self.count += len(rows)
-        if self.descriptor is None or not self.is_on_disk:
-            return
-        data = b"".join([orjson.dumps(row, option=_LINE) for row in rows])
+        if self.descriptor is not None and self.is_on_disk:
+            self._append_on_disk(self.descriptor, b"".join(lines))
+        return given - len(rows)
+
+    def _append_on_disk(self, descriptor: int, data: bytes) -> None:
         try:
-            _write(self.descriptor, data)
+            _write(descriptor, data)
         except OSError:
             self.is_on_disk = False  # the file holds a part; the memory has it all
 
@@ -173,6 +180,18 @@ class Spool:
         if not rest:
             shutil.rmtree(folder)  # while the lock is held, so that nobody claims it meanwhile
         self._locks.pop(folder).close()
+
+
+def _encodable(rows: Sequence[Row]) -> tuple[list[Row], list[bytes]]:
+    """The rows that have a JSON form, and their lines."""
+    taken, lines = [], []
+    for row in rows:
+        try:
+            lines.append(orjson.dumps(row, option=_LINE))
+        except TypeError:
+            continue  # the caller counts it
+        taken.append(row)
+    return taken, lines
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -17,7 +17,7 @@ from helix.kernel.errors import BackendUnavailable, ConfigError
 from helix.telemetry.clickhouse import ClickHouse
 from helix.telemetry.row import NAMES, Row
 from helix.telemetry.sink import Sink
-from helix.telemetry.spool import Spool
+from helix.telemetry.spool import Segment, Spool
 
 from .rows import make_row, totals
 
@@ -453,6 +453,69 @@ async def test_an_app_that_ends_without_a_lifespan(clickhouse: ClickHouse, tmp_p
     segments.close()
     assert len(left(tmp_path)) == 1
     sink._spool.close()
+
+
+async def test_a_row_that_cannot_be_written_down_stops_nothing(clickhouse: ClickHouse, tmp_path: Path) -> None:
+    """It is counted as rejected; those before and after it are stored, as are later ones."""
+    sink = make_sink(clickhouse, tmp_path)
+    await sink.open()
+    for cost in (1, 2**64, 2):
+        sink.put(make_row(cost_nano_usd=cost))
+    await sink.flush()
+    sink.put(make_row())
+    await sink.flush()
+    assert (await totals(clickhouse))["requests"] == 3
+    assert (sink.written, sink.rejected, sink.lost) == (3, 1, 0)
+    await sink.close()
+
+
+async def test_a_store_that_fails_in_its_own_way_is_asked_again(clickhouse: ClickHouse, tmp_path: Path) -> None:
+    """Whatever it raises, the rows wait and are stored once it works."""
+    failures = [RuntimeError("of the driver"), KeyError("of the driver")]
+
+    class Failing:
+        async def insert(self, names: Sequence[str], rows: Sequence[Row], token: str) -> None:
+            if failures:
+                raise failures.pop()
+            await clickhouse.insert(names, rows, token)
+
+    sink = make_sink(Failing(), tmp_path)
+    await sink.open()
+    sink.put(make_row())
+    await settled(lambda: sink.written == 1)
+    assert (sink.spilled, sink.rejected, sink.lost, sink.error) == (1, 0, 0, None)
+    await sink.close()
+
+
+async def test_a_task_that_fails_begins_anew(
+    clickhouse: ClickHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Faults of the sink itself, however often they come, are logged once, and cost no row."""
+    sink = make_sink(clickhouse, tmp_path)
+    await sink.open()
+    make_segment, read = sink._spool.segment, Segment.read
+    faults = ["segment", "segment", "read"]
+
+    def segment() -> Segment:
+        if "segment" in faults:
+            faults.remove("segment")
+            raise RuntimeError("a fault")
+        return make_segment()
+
+    def read_segment(self: Segment) -> tuple[Sequence[str], list[Row]]:
+        if "read" in faults:
+            faults.remove("read")
+            raise RuntimeError("a fault")
+        return read(self)
+
+    monkeypatch.setattr(sink._spool, "segment", segment)
+    monkeypatch.setattr(Segment, "read", read_segment)
+    sink.put(make_row())
+    await settled(lambda: sink.written == 1)
+    assert not faults
+    assert (sink.is_open, sink.lost) == (True, 0)
+    assert len([record for record in caplog.records if record.levelname == "CRITICAL"]) == 1
+    await sink.close()
 
 
 def test_wrong_values_are_refused_at_once(tmp_path: Path) -> None:
