@@ -129,7 +129,7 @@ class Upstream:
                 found = await caller.waits(anext(events, None), timeout_seconds, "the provider's next event")
             _check_end(dialect, last)
         except UpstreamError as error:
-            self.router.health.failed(deployment, error, alone=False)
+            self.router.failed(deployment, error)
             raise
         finally:
             await events.aclose()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from helix.kernel.errors import ClientDisconnected, UpstreamTimeout
@@ -15,6 +15,8 @@ T = TypeVar("T")
 
 GRACE_SECONDS = 0.02
 """A call that is over by then is not watched: breaking it off would save nothing, and watching costs a task."""
+
+_LEFT = "the caller left before the answer was complete"
 
 
 class Caller:
@@ -45,17 +47,19 @@ class Caller:
 
         What asyncio.timeout would do, at a fifth of its cost, and for both reasons at once.
         """
+        if self._gone:
+            # What ends without ever waiting would leave the cancellation to whatever this task awaits next.
+            _close(awaitable)
+            raise ClientDisconnected(_LEFT)
         timer = None if timeout_seconds is None else self._loop.call_later(timeout_seconds, self._break_off)
         self._waiting = True
         try:
-            if self._gone:
-                self._break_off()
             return await awaitable
         except asyncio.CancelledError:
             if not self._breaking or self._task.cancelling() > 1:
                 raise  # somebody else wants this task to end
             if self._gone:
-                raise ClientDisconnected("the caller left before the answer was complete") from None
+                raise ClientDisconnected(_LEFT) from None
             raise UpstreamTimeout(f"{what} did not come within {timeout_seconds:g} s") from None
         finally:
             self._waiting = False
@@ -86,3 +90,13 @@ class Caller:
         if self._waiting and not self._breaking:
             self._breaking = True
             self._task.cancel()
+
+
+def _close(awaitable: Awaitable[object]) -> None:
+    """Let go of what was to be awaited: a coroutine or a generator's next item is closed, a future cancelled."""
+    if isinstance(awaitable, asyncio.Future):
+        awaitable.cancel()
+        return
+    close: Callable[[], None] | None = getattr(awaitable, "close", None)
+    if close is not None:
+        close()

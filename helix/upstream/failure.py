@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import math
 import random
 import time
 
@@ -154,13 +155,23 @@ def retry_after_seconds(error: UpstreamError) -> float | None:
     headers = {name.lower(): value for name, value in error.headers}
     try:
         if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        return max(0.0, float(headers["retry-after"]))
+            asked = float(headers["retry-after-ms"]) / 1000
+        else:
+            asked = float(headers["retry-after"])
     except KeyError:
         return None
     except ValueError:
-        when = email.utils.parsedate_tz(headers.get("retry-after", ""))
+        return _seconds_until(headers.get("retry-after", ""))
+    return max(0.0, asked) if math.isfinite(asked) else None
+
+
+def _seconds_until(date: str) -> float | None:
+    """The seconds until an HTTP date; None for what is no date, or one that no clock can show."""
+    try:
+        when = email.utils.parsedate_tz(date)
         return None if when is None else max(0.0, email.utils.mktime_tz(when) - time.time())
+    except (ValueError, OverflowError):
+        return None
 
 
 def backoff_seconds(retry: int, error: UpstreamError, least: float, chance: random.Random) -> float | None:

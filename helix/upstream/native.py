@@ -177,7 +177,7 @@ def _credentials(deployment: Deployment) -> Mapping[str, str]:
 async def _answer(exchange: Exchange, response: Reply) -> Answer:
     if not 200 <= response.status < 300:
         raise await _refusal(response)
-    if response.headers.get("content-type", "").startswith("text/event-stream"):
+    if response.headers.get("content-type", "").lower().startswith("text/event-stream"):
         return Answer(_reply_headers(response), events=_events(response))
     body = await _read(response, MAX_ANSWER_BYTES)
     if not isinstance(exchange.answer(body), dict):
@@ -217,7 +217,7 @@ async def _read(response: Reply, limit_bytes: int) -> bytes:
 async def _refusal(response: Reply) -> UpstreamError:
     """The error that a status other than 200 stands for."""
     status = response.status
-    if status < 400:
+    if not 400 <= status < 600:  # RFC 9110 knows no other error, and a server may refuse to send one
         return UpstreamGarbled(f"the provider answered with status {status}")
     headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in _reply_headers(response))
     if status == 401:

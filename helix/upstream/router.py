@@ -180,7 +180,7 @@ class Router:
             except UpstreamError as error:
                 failure = error
             tried.add(deployment.id)
-            self.health.failed(deployment, failure, alone=len(group.deployments) == 1)
+            self.failed(deployment, failure)
             if retry >= self._retries(group, deployment, failure):
                 raise failure
             wait_seconds = self._wait_seconds(level, tried, retry, failure)
@@ -206,6 +206,11 @@ class Router:
         )
         self.health.succeeded(deployment)
         return answer
+
+    def failed(self, deployment: Deployment, error: UpstreamError) -> None:
+        """Note that a deployment failed, before its answer began or in the midst of it."""
+        alone = len(self._groups[deployment.model_name].deployments) == 1
+        self.health.failed(deployment, error, alone=alone)
 
     def timeout_seconds(self, deployment: Deployment, stream: bool) -> float:
         """How long a whole answer may take, or a stream's next event."""

@@ -182,6 +182,8 @@ def test_when_to_come_back() -> None:
     date = email.utils.formatdate(time.time() + 20, usegmt=True)
     assert retry_after_seconds(status(429, retry_after=date)) == pytest.approx(20, abs=2)
     assert retry_after_seconds(status(429, retry_after="soon")) is None
+    assert retry_after_seconds(status(429, retry_after="Wed, 21 Oct 99999 07:28:00 GMT")) is None
+    assert retry_after_seconds(status(429, retry_after="nan")) is None
     assert retry_after_seconds(status(429)) is None
 
 

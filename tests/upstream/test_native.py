@@ -287,12 +287,15 @@ async def test_garbage_in_the_middle_of_a_stream(provider: Provider, gateway: An
     assert json.loads(events(reply.text)[-1])["error"]["code"] == "upstream_invalid_response"
 
 
-async def test_a_provider_that_does_not_speak_http(gateway: Any) -> None:
-    """502 that says that the answer cannot be read."""
+@pytest.mark.parametrize(
+    "words", [b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 999 What\r\nconnection: close\r\n\r\n"], ids=["ssh", "status 999"]
+)
+async def test_a_provider_that_does_not_speak_http(gateway: Any, words: bytes) -> None:
+    """502 that says that the answer cannot be read; so too for a status that no server could pass on."""
 
     async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+        writer.write(words)
         writer.close()
 
     server = await asyncio.start_server(babble, "127.0.0.1", 0)
@@ -338,6 +341,14 @@ async def test_a_refused_credential_is_not_quoted_to_the_caller(provider: Provid
     assert reply.status_code == 401
     assert "sk-re" not in reply.text
     assert "credential" in reply.json()["error"]["message"]
+
+
+async def test_a_stream_is_one_in_any_letters(provider: Provider, gateway: Any) -> None:
+    """Media types are the same in upper and lower case (RFC 9110, 8.3.1)."""
+    provider.otherwise = says("Hi", {"content-type": "Text/Event-Stream"})
+    client = await gateway([deployment(provider)], PATIENT)
+    reply = await client.post("/v1/chat/completions", json=chat(stream=True))
+    assert events(reply.text)[-1] == "[DONE]"
 
 
 async def test_a_redirect_is_not_followed(provider: Provider, gateway: Any) -> None:

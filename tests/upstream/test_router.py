@@ -278,6 +278,16 @@ async def test_the_only_deployment_does_not_cool_down(provider: Provider, gatewa
     assert (await ask(client)).status_code == 200
 
 
+async def test_the_only_deployment_does_not_cool_down_for_broken_streams(provider: Provider, gateway: Any) -> None:
+    """A failure in the midst of an answer is no other than one before it."""
+    provider.plan.append(refuses(500))
+    provider.plan.extend([streams(chat_chunk("Hel"))] * 6)
+    client = await gateway([deployment(provider)], {"num_retries": 0})
+    for _ in range(7):
+        await ask(client, stream=True)
+    assert (await ask(client)).status_code == 200
+
+
 async def test_allowed_fails_cool_down_the_only_deployment_too(provider: Provider, gateway: Any) -> None:
     """Whoever sets it wants it; the caller is told when to come back, and the provider is left alone."""
     provider.otherwise = refuses(500)
