@@ -46,14 +46,27 @@ local function lines(record)
   return found
 end
 
--- Free what a record holds, and book a cost in its place where one is given. A counter that is gone belongs to a period
--- that is over for a week. (HINCRBY does not take '-0'.)
-local function book(parts, cost)
+-- A sum over the largest limit is as good as any other: more than every limit, and still exact.
+local MOST = 9007199254740992
+
+-- The counters of a record, each with what is settled and reserved in it. A counter that is gone belongs to a period that
+-- is over for a week. Redis keeps what a script wrote before it failed, so whatever can fail is read first: this raises
+-- where a counter is no counter.
+local function counters(parts)
+  local found = {tonumber(parts[1])}
   for i = 2, #parts do
-    if redis.call('EXISTS', parts[i]) == 1 then
-      if parts[1] ~= '0' then redis.call('HINCRBY', parts[i], 'r', '-' .. parts[1]) end
-      if cost then redis.call('HINCRBY', parts[i], 's', cost) end
-    end
+    local settled, reserved, gone = figures(parts[i])
+    if not gone then found[#found + 1] = {parts[i], settled + 0, reserved + 0} end
+  end
+  return found
+end
+
+-- Free what a record holds, and book a cost in its place.
+local function book(held, cost)
+  for i = 2, #held do
+    local name, settled, reserved = unpack(held[i])
+    settled = string.format('%.0f', math.min(settled + cost, MOST))
+    redis.call('HSET', name, 's', settled, 'r', string.format('%.0f', reserved - held[1]))
   end
 end
 
@@ -67,7 +80,7 @@ local function sweep(now, count)
     local record = redis.call('GET', key)
     if record then
       local parts = lines(record)
-      book(parts)
+      book(counters(parts), 0)
       parts[1] = '0'
       redis.call('SET', key, table.concat(parts, '\n'))
       redis.call('ZADD', KEYS[2], now + WEEK, key)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 from helix.budget.limits import MAX_LIMIT, checked, exceeded
 from helix.kernel.errors import BackendUnavailable
@@ -21,6 +21,9 @@ __all__ = ["RedisLedger"]
 
 MAX_HOLD_SECONDS = 3600.0
 """How long a reservation's deadline is moved on; a request that takes longer has gone wrong."""
+
+_PASSING = frozenset(("BUSY", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "NOREPLICAS", "TRYAGAIN", "UNKILLABLE"))
+"""The first words of the errors after which Redis may do better."""
 
 _log = logging.getLogger(__name__)
 _folder = Path(__file__).parent
@@ -106,14 +109,23 @@ class RedisLedger:
     async def settle(self, reservation: Reservation, cost: Money) -> None:
         """Replace the held amount by the real cost; the second call for a reservation does nothing.
 
-        Raises BackendUnavailable, after which it may be called again; ValueError for a negative cost.
+        A cost over the largest limit is booked as that. Raises BackendUnavailable, after which it may be called
+        again; RuntimeError where Redis refuses this very settlement, as it would the next time; ValueError for a
+        negative cost.
         """
         if cost.nano_usd < 0:
             raise ValueError("a cost must not be negative")
         if not reservation.limits:
             return
         record = f"{self._root}r:{reservation.request_id}"
-        await self._run(_SETTLE, [*self._sets, record], [cost.nano_usd])
+        nano = min(cost.nano_usd, MAX_LIMIT.nano_usd)
+        try:
+            await _SETTLE.run(self._pipe, [*self._sets, record], [nano])
+        except ResponseError as error:
+            if _passes(error):
+                raise _refusal(error) from error
+            self._held.pop(record, None)
+            raise RuntimeError(f"Redis cannot book a cost ({_kind(error)})") from error
         self._held.pop(record, None)
 
     async def spent(self, limits: Sequence[Limit]) -> Sequence[tuple[Money, Money]]:
@@ -152,8 +164,7 @@ class RedisLedger:
         try:
             return await script.run(self._pipe, keys, arguments)
         except ResponseError as error:
-            # Out of memory, a replica that may not write, a disk that is full: the ledger is there and cannot book.
-            raise BackendUnavailable(f"Redis refused to book ({str(error).partition(' ')[0]})") from error
+            raise _refusal(error) from error
 
     async def _renew(self) -> None:
         # Three times a lease, so that one lost round trip does not cost a reservation.
@@ -168,3 +179,16 @@ class RedisLedger:
                 await self._run(_RENEW, self._sets[:1], [self._now(), self._lease_ms, *self._held])
             except BackendUnavailable:
                 _log.warning("the leases of %d reservations could not be renewed; trying again", len(self._held))
+
+
+def _passes(error: ResponseError) -> bool:
+    """Whether Redis is there and cannot book for now: out of memory, a disk that is full, a cluster that regroups."""
+    return isinstance(error, OutOfMemoryError) or _kind(error) in _PASSING
+
+
+def _kind(error: ResponseError) -> str:
+    return str(error).partition(" ")[0]
+
+
+def _refusal(error: ResponseError) -> BackendUnavailable:
+    return BackendUnavailable(f"Redis refused to book ({_kind(error)})")

@@ -9,6 +9,7 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from helix.budget.redis import RedisLedger
+from helix.budget.settlement import Settlements
 from helix.kernel.errors import BackendUnavailable, BudgetExceeded
 from helix.kernel.types import Limit, Money
 
@@ -315,3 +316,37 @@ async def test_a_reservation_of_nothing_expires_like_any_other(make: Make) -> No
     assert await ledger.spent([day]) == [(Money(0), Money(0))]
     await ledger.settle(held, Money(3))
     assert await ledger.spent([day]) == [(Money(3), Money(0))]
+
+
+async def test_a_cost_that_no_counter_holds_is_booked_as_the_largest(make: Make) -> None:
+    """Once, and what was held is free again; sums end at one over the largest limit, so that it is passed for good."""
+    ledger, total = make(), limit(2**53 - 1, "total")
+    one = await ledger.reserve("r1", [total], Money(5))
+    other = await ledger.reserve("r2", [total], Money(7))
+    for _ in range(2):
+        await ledger.settle(one, Money(2**80))
+    assert await ledger.spent([total]) == [(Money(2**53 - 1), Money(7))]
+    await ledger.settle(other, Money(2**63))
+    assert await ledger.spent([total]) == [(Money(2**53), Money(0))]
+    with pytest.raises(BudgetExceeded):
+        await ledger.reserve("r3", [total], Money(0))
+
+
+async def test_a_settlement_that_redis_refuses_changes_nothing_and_is_lost_once(
+    make: Make, redis_url: str, redis_prefix: str
+) -> None:
+    """One counter of two is broken: the other is as before however often it is tried; it is not tried for ever."""
+    ledger, good, bad = make(), limit(100, "total", "a"), limit(100, "total", "b")
+    held = await ledger.reserve("r1", [good, bad], Money(60))
+    client = Redis.from_url(redis_url)
+    await client.set(f"{redis_prefix}{{budget}}:c:b:total:total", "not a hash")
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match="cannot book"):
+            await ledger.settle(held, Money(25))
+    assert await ledger.spent([good]) == [(Money(0), Money(60))]
+    lost: list[tuple[str, Money]] = []
+    settlements = Settlements(ledger, lambda reservation, cost: lost.append((reservation.request_id, cost)))
+    settlements.add(held, Money(25))
+    await settlements.drained()
+    assert lost == [("r1", Money(25))]
+    await client.aclose()
