@@ -28,6 +28,8 @@ _IGNORED = frozenset(
         "prompt_cache_retention",
     )
 )
+# A response repeats its request's fields, all but these, so that they are part of what it says.
+_IGNORED_IN_RESPONSES = frozenset(("stream", "stream_options"))
 
 # Defaults that hold at every provider, so that saying them changes nothing. Temperature and top_p are not among them:
 # vLLM and Ollama take them from the model where OpenAI takes 1.
@@ -52,7 +54,10 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "embeddings": {"encoding_format": "float"},
     "responses": {
         "background": False,
+        "metadata": {},
         "parallel_tool_calls": True,
+        "service_tier": "auto",
+        "store": True,
         "text": {"format": {"type": "text"}},
         "tool_choice": "auto",
         "truncation": "disabled",
@@ -95,7 +100,8 @@ def entry_id(key: str, namespace: str) -> str:
 
 
 def _essence(dialect: str, request: dict[str, Any]) -> dict[str, Any]:
-    essence = {key: value for key, value in request.items() if value is not None and key not in _IGNORED}
+    ignored = _IGNORED_IN_RESPONSES if dialect == "responses" else _IGNORED
+    essence = {key: value for key, value in request.items() if value is not None and key not in ignored}
     if dialect == "messages" and request.get("metadata") is not None:
         essence["metadata"] = request["metadata"]  # there it names the end user, as `user` does elsewhere
     defaults = _DEFAULTS.get(dialect)

@@ -145,6 +145,27 @@ def test_what_cannot_change_the_answer_does_not_matter(change: dict[str, Any]) -
 
 @pytest.mark.parametrize(
     "change",
+    [
+        {"metadata": {"patient": "7"}},
+        {"store": False},
+        {"service_tier": "flex"},
+        {"prompt_cache_key": "k"},
+        {"prompt_cache_retention": "24h"},
+        {"safety_identifier": "somebody"},
+        {"user": "somebody"},
+    ],
+)
+def test_what_a_response_repeats_changes_its_key(change: dict[str, Any]) -> None:
+    """A response tells its request's fields again: one caller's must not come back to another."""
+    request = {"model": "gpt-4o", "input": "Where is the Louvre?"}
+    assert key({**request, **change}, dialect="responses") != key(request, dialect="responses")
+    assert key({**request, "stream": True, "metadata": {}, "store": True}, dialect="responses") == key(
+        request, dialect="responses"
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
     [{"partition": "q"}, {"namespace": "n"}, {"variant": ("anthropic-beta: x",)}, {"dialect": "responses"}],
 )
 def test_surroundings_change_the_key(change: dict[str, Any]) -> None:
