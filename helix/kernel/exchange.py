@@ -23,6 +23,7 @@ KEY = "helix.exchange"
 _PROCESS, _NUMBERS = secrets.token_hex(5), itertools.count(secrets.randbelow(1 << 24))
 MAX_BODY_BYTES = 32 * 1024 * 1024
 BODY_TIMEOUT_SECONDS = 60.0
+_CREDENTIALS = ((b"authorization",), (b"x-api-key", b"api-key", b"x-goog-api-key"), (b"cookie",))
 
 
 class Record:
@@ -333,8 +334,16 @@ def credential_of(scope: Scope) -> str:
 
 
 def by_credential(exchange: Exchange) -> str:
-    """Whose request this is: the admitted key's id, else a digest of the credential, else "anonymous"."""
+    """Whose request this is: the admitted key's id, else a digest of the credential, else "anonymous".
+
+    The credential is `Authorization` of whatever scheme, else a key's header, else the cookies: without an admit stage,
+    who is in front of Helix, or behind it, may tell callers apart by any of them.
+    """
     if exchange.principal is not None:
         return exchange.principal.key_id
-    credential = credential_of(exchange.scope)
-    return f"c_{blake2b(credential.encode(), digest_size=12).hexdigest()}" if credential else "anonymous"
+    headers = exchange.scope["headers"]
+    for names in _CREDENTIALS:
+        if found := [item for item in headers if item[0] in names and item[1]]:
+            digest = blake2b(b"\0".join([part for item in found for part in item]), digest_size=12)
+            return f"c_{digest.hexdigest()}"
+    return "anonymous"

@@ -249,3 +249,23 @@ def test_whose_request_it_is_never_shows_the_credential() -> None:
     assert by_credential(Exchange(scope_of(), never)) == "anonymous"
     exchange.principal = Principal("k_1")
     assert by_credential(exchange) == "k_1"
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "other"),
+    [
+        (b"authorization", b"Basic YTox", b"Basic Yjox"),
+        (b"authorization", b"Token one", b"Token other"),
+        (b"authorization", b"Bearer one", b"Bearer other"),
+        (b"x-api-key", b"one", b"other"),
+        (b"api-key", b"one", b"other"),
+        (b"x-goog-api-key", b"one", b"other"),
+        (b"cookie", b"session=one", b"session=other"),
+    ],
+)
+def test_whoever_can_be_told_apart_is(name: bytes, one: bytes, other: bytes) -> None:
+    """Users of whatever credential are never taken for one another, nor for nobody."""
+    whose = [by_credential(Exchange(scope_of(headers=[(name, value)]), never)) for value in (one, other, one, b"")]
+    assert whose[0] == whose[2]
+    assert len(set(whose)) == 3
+    assert whose[3] == "anonymous"
