@@ -96,8 +96,8 @@ class Tiers:
             embedder = await self._embedder.open()
             (vector,) = await embedder.embed(["Is everything ready?"])
             await store.near(_NO_DIGEST, vector, count=1)
-        except BackendUnavailable as error:
-            breaker.failed(error)
+        except Exception as error:
+            breaker.failed(_outage(error))
 
     async def look(self, asked: Asked) -> Finding:
         """Look for an answer that may be given again. Raises nothing for an outage: the finding names it."""
@@ -144,8 +144,8 @@ class Tiers:
                     text=found.question.text,
                     vector=found.vector,
                 )
-        except BackendUnavailable as error:
-            breaker.failed(error)
+        except Exception as error:
+            breaker.failed(_outage(error))
         else:
             breaker.succeeded()
 
@@ -160,8 +160,8 @@ class Tiers:
         try:
             store = self._store.value or await self._store.open()
             entry = await store.get(found.key)
-        except BackendUnavailable as error:
-            self._store_breaker.failed(error)
+        except Exception as error:
+            self._store_breaker.failed(_outage(error))
             found.outage = "store"
             return False
         finally:
@@ -193,8 +193,8 @@ class Tiers:
         except TimeoutError:
             self._semantic_breaker.failed(BackendUnavailable(f"no answer within {self._semantic_timeout_seconds:g} s"))
             found.outage = "semantic"
-        except BackendUnavailable as error:
-            self._semantic_breaker.failed(error)
+        except Exception as error:
+            self._semantic_breaker.failed(_outage(error))
             found.outage = "semantic"
         else:
             self._semantic_breaker.succeeded()
@@ -226,8 +226,8 @@ class Tiers:
             return
         try:
             await self._embed(found, asked, self._embedder.value or await self._embedder.open())
-        except BackendUnavailable as error:
-            self._semantic_breaker.failed(error)
+        except Exception as error:
+            self._semantic_breaker.failed(_outage(error))
         else:
             self._semantic_breaker.succeeded()
 
@@ -239,7 +239,7 @@ class Tiers:
         for candidate in await store.near(found.scope, found.vector, count=NEIGHBOURS):
             if found.nearest is None:
                 found.nearest = candidate.similarity
-            if candidate.similarity < threshold:
+            if not candidate.similarity >= threshold:  # nan is near to nothing
                 return
             reason = veto(found.question.text, candidate.text)
             if reason is not None:
@@ -253,6 +253,11 @@ class Tiers:
 
 
 _NO_DIGEST = "0" * 40
+
+
+def _outage(error: Exception) -> BackendUnavailable:
+    """What a store or an embedder raised, whatever it was; of a foreign error only the kind: it may quote the text."""
+    return error if isinstance(error, BackendUnavailable) else BackendUnavailable(f"it failed ({type(error).__name__})")
 
 
 def _eligible(question: Question | None) -> Question | None:

@@ -159,6 +159,47 @@ async def test_a_slow_embedder_is_not_waited_for(provider: Provider, store: Redi
     await app.close()
 
 
+async def test_an_embedder_that_fails_in_its_own_way(
+    provider: Provider, store: RedisCacheStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever it raises is an outage, of which the log tells the kind and not the words."""
+
+    class Foreign(Broken):
+        async def embed(self, texts: Any) -> Any:
+            raise ConnectionError(f"could not send {texts}")
+
+    app = CacheMiddleware(provider, store=store, embedder=Foreign())
+    await app.open()
+    first = await ask(app, CHAT, chat(ASKED))
+    assert (first.status, first.cache, first.record["outage"]) == (200, "miss", "semantic")
+    assert (await ask(app, CHAT, chat(ASKED))).cache == "exact"
+    assert "ConnectionError" in caplog.text
+    assert ASKED not in caplog.text
+    await app.close()
+
+
+async def test_a_store_that_fails_in_its_own_way(provider: Provider) -> None:
+    """Reading and writing both: the caller gets the provider's answer."""
+
+    class Foreign:
+        async def get(self, key: str) -> Any:
+            raise ConnectionError
+
+        async def put(self, key: str, entry: Any, **more: Any) -> None:
+            raise ConnectionError
+
+        async def near(self, scope: str, vector: Any, *, count: int) -> Any:
+            raise ConnectionError
+
+    store: Any = Foreign()
+    app = CacheMiddleware(provider, store=store, mode="exact")
+    await app.open()
+    for _ in range(2):
+        reply = await ask(app, CHAT, chat(ASKED))
+        assert (reply.status, reply.cache, reply.record["outage"]) == (200, "bypass", "store")
+    await app.close()
+
+
 async def test_a_full_redis_is_a_miss(server: EmbeddedRedis, provider: Provider) -> None:
     """A Redis that refuses to write does not disturb the caller."""
     from redis.asyncio import Redis

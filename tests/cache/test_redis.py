@@ -69,6 +69,14 @@ async def test_near_is_best_first_and_inside_its_scope(store: RedisCacheStore) -
     assert await store.near("nobody", unit(1), count=2) == []
 
 
+async def test_a_vector_without_direction_is_near_to_nothing(store: RedisCacheStore) -> None:
+    """Its distance is no number: neither what is asked with it nor what is stored with it is a match."""
+    await store.put(digest(1), entry(digest(1)), ttl_seconds=60, scope="s", text="some", vector=unit(1))
+    assert await store.near("s", unit(0), count=5) == []
+    await store.put(digest(2), entry(digest(2)), ttl_seconds=60, scope="s", text="none", vector=unit(0))
+    assert [item.text for item in await store.near("s", unit(1), count=5)] == ["some"]
+
+
 async def test_vectors_of_another_size(store: RedisCacheStore) -> None:
     """Another embedder's vectors live beside the first's, and neither finds the other's."""
     await store.put(digest(1), entry(digest(1)), ttl_seconds=60, scope="s", text="long", vector=unit(1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from math import isnan
 from typing import Any
 
 from redis.asyncio import Redis
@@ -89,11 +90,13 @@ class QuestionIndex:
                 rows = await self._index.query(query)
         except (RedisVLError, RedisError, OSError) as error:
             raise self._failed(error) from None
-        # A question that expired between the search and its loading has no fields.
-        return [self._candidate(row) for row in rows if "text" in row]
+        # A question that expired between the search and its loading has no fields. A vector without a direction has no
+        # distance, and is near to nothing.
+        found = [self._candidate(row) for row in rows if "text" in row]
+        return [candidate for candidate in found if not isnan(candidate.similarity)]
 
     def _candidate(self, row: dict[str, Any]) -> Candidate:
-        similarity = min(1.0, 1.0 - float(row["vector_distance"]))
+        similarity = min(1.0 - float(row["vector_distance"]), 1.0)  # in this order nan stays nan
         return Candidate(row["id"][len(self._prefix) :], row["text"], similarity)
 
     def _failed(self, error: BaseException) -> BackendUnavailable:
