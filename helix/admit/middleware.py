@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Any, Literal
 
 from helix.admit.keys import Authority, KeyStore
 from helix.admit.limits import Grant, RequestLimiter
+from helix.admit.places import Places
 from helix.kernel.errors import BackendUnavailable, Headers, HelixError, ModelNotAllowed
 from helix.kernel.exchange import Exchange, attach
 from helix.kernel.lifecycle import Resource, lifespan
@@ -16,8 +16,6 @@ from helix.kernel.reply import refuse
 from helix.kernel.types import ASGIApp, Message, Observer, Principal, Receive, Scope, Send
 
 __all__ = ["AdmitMiddleware"]
-
-_log = logging.getLogger(__name__)
 
 
 class AdmitMiddleware:
@@ -57,7 +55,7 @@ class AdmitMiddleware:
         self._on_outage = on_outage
         self._check_model = check_model
         self._observe = observe
-        self._releasing: set[asyncio.Task[None]] = set()
+        self._places = Places()
 
         def authority(store: KeyStore) -> Authority:
             return Authority(store, master_key=master_key, auth=auth, cache_seconds=cache_seconds)
@@ -102,20 +100,17 @@ class AdmitMiddleware:
 
     async def close(self) -> None:
         """Wait for places that are being freed, then let the store go."""
-        if self._releasing:
-            await asyncio.wait(self._releasing)
+        await self._places.close()
         await self._authority.close()
 
     async def _count(self, limiter: RequestLimiter, principal: Principal, exchange: Exchange) -> Grant | None:
         try:
             grant = await limiter.acquire(principal, exchange.id)
-        except BackendUnavailable:
-            if self._on_outage == "refuse":
+        except (BackendUnavailable, asyncio.CancelledError) as error:
+            self._let_go(limiter, principal, exchange)  # it may have been counted all the same
+            if self._on_outage == "refuse" or isinstance(error, asyncio.CancelledError):
                 raise
             return None
-        except asyncio.CancelledError:
-            self._let_go(limiter, principal, exchange)  # it may have been counted all the same
-            raise
         refusal = grant.refusal(principal)
         if refusal is not None:
             raise refusal
@@ -123,9 +118,7 @@ class AdmitMiddleware:
 
     def _let_go(self, limiter: RequestLimiter, principal: Principal, exchange: Exchange) -> None:
         if principal.parallel is not None:
-            task = asyncio.create_task(_release(limiter, principal, exchange.id))
-            self._releasing.add(task)
-            task.add_done_callback(self._releasing.discard)
+            self._places.give_back(limiter, principal, exchange.id)
 
     def _tell(self, exchange: Exchange) -> None:
         if self._observe is not None:
@@ -152,13 +145,6 @@ def _telling(send: Send, told: Headers) -> Send:
         await send(message)
 
     return tap
-
-
-async def _release(limiter: RequestLimiter, principal: Principal, request_id: str) -> None:
-    try:
-        await limiter.release(principal, request_id)
-    except BackendUnavailable:
-        _log.warning("a place for a parallel request of key %s could not be freed; its lease will", principal.key_id)
 
 
 def _authority(

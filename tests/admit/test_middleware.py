@@ -8,8 +8,10 @@ import pytest
 
 from helix.admit import AdmitMiddleware, Authority
 from helix.admit.keys import new_key
-from helix.admit.redis import RedisKeyStore
+from helix.admit.limits import Grant
+from helix.admit.redis import RedisKeyStore, RedisLimiter
 from helix.embedded.redis import EmbeddedRedis
+from helix.kernel.errors import BackendUnavailable
 from helix.kernel.types import Principal, Receive, Scope, Send
 
 from .asgi import CHAT, call, ok
@@ -63,6 +65,8 @@ async def test_a_stranger_is_refused_before_the_body_is_read(store: RedisKeyStor
     ("method", "path", "status"),
     [
         ("GET", "/v1/models", 401),
+        ("GET", "/v1/models/gpt", 401),
+        ("GET", "/proxy/v1/models", 401),
         ("POST", "/chat/completions", 401),
         ("POST", "/proxy/v1/responses", 401),
         ("POST", "/v1/anything", 401),
@@ -138,11 +142,11 @@ async def test_a_place_is_given_back_when_the_caller_leaves(store: RedisKeyStore
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     inner = fails
-    await asyncio.gather(*admit._releasing)
+    await admit._places.drained()
     with pytest.raises(RuntimeError, match="broken"):
         await call(admit, key=key)
     inner = ok
-    await asyncio.gather(*admit._releasing)
+    await admit._places.drained()
     assert (await call(admit, key=key)).status == 200
     await admit.close()
 
@@ -155,6 +159,42 @@ async def test_the_master_key_and_auth_off(store: RedisKeyStore) -> None:
     reply = await call(AdmitMiddleware(ok, keys=store, auth=False))
     assert reply.exchange is not None
     assert reply.exchange.record.admit["key_id"] == "anonymous"
+
+
+class Slow:
+    """A limiter whose Redis does what it is told, but whose first replies get lost."""
+
+    def __init__(self, inner: RedisLimiter) -> None:
+        self.inner = inner
+        self.lost = {"acquire": 1, "release": 2}
+
+    async def acquire(self, principal: Principal, request_id: str) -> Grant:
+        grant = await self.inner.acquire(principal, request_id)
+        self._lose("acquire")
+        return grant
+
+    async def release(self, principal: Principal, request_id: str) -> None:
+        self._lose("release")
+        await self.inner.release(principal, request_id)
+
+    def _lose(self, what: str) -> None:
+        self.lost[what] -= 1
+        if self.lost[what] >= 0:
+            raise BackendUnavailable("Redis did not answer within 2 s")
+
+
+@pytest.mark.parametrize(("on_outage", "status"), [("refuse", 503), ("pass", 200)])
+async def test_a_place_taken_by_a_request_that_redis_did_not_confirm_is_given_back(
+    store: RedisKeyStore, on_outage: Any, status: int
+) -> None:
+    """The write may have been done though nobody heard of it; giving it back is tried until it works."""
+    _, key = await store.create(Principal("", parallel=1))
+    store._limiter = Slow(store.limiter)  # type: ignore[assignment]
+    admit = AdmitMiddleware(ok, keys=store, on_outage=on_outage)
+    assert (await call(admit, key=key)).status == status
+    await admit._places.drained()
+    assert (await call(admit, key=key)).status == 200
+    await admit.close()
 
 
 @pytest.mark.parametrize(("on_outage", "status"), [("refuse", 503), ("pass", 200)])
@@ -172,6 +212,7 @@ async def test_redis_gone(tmp_path: Path, on_outage: Any, status: int) -> None:
     assert (await call(admit, key=free)).status == 200
     assert (await call(admit, key=limited)).status == status
     assert (await call(admit, key=unseen)).status == 503
+    await admit._places.close(timeout_seconds=0.1)
     await admit.close()
     await store.close()
 
