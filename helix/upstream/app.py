@@ -32,7 +32,7 @@ from helix.upstream.router import Router
 
 __all__ = ["Upstream"]
 
-_MODELS = re.compile(r"(?:^|/)(?:v1/)?models(?:/(?P<id>.+))?$")
+_MODELS = re.compile(r"/v1/models(?:/(?P<id>.+))?$")  # under /v1, which the admit stage guards
 _PATHS = ", ".join([*(f"POST {dialect.path}" for dialect in DIALECTS), "GET /v1/models"])
 
 
