@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from helix.admit.keys import MASTER, Authority, StoredKey, id_of, is_well_formed, new_key
+from helix.admit.keys import ANONYMOUS, MASTER, Authority, StoredKey, id_of, is_well_formed, new_key
 from helix.admit.redis import RedisKeyStore, RedisLimiter
 from helix.embedded.redis import EmbeddedRedis
 from helix.kernel.errors import BackendUnavailable, Unauthenticated
@@ -199,6 +199,13 @@ async def test_while_redis_is_gone_keys_that_were_good_stay_good(tmp_path: Path)
         (("127.9.9.9", 1), [], True),
         (("203.0.113.9", 1), [], False),
         (("127.0.0.1", 1), [(b"x-forwarded-for", b"203.0.113.9")], False),
+        (("127.0.0.1", 1), [(b"host", b"localhost:8080"), (b"origin", b"http://127.0.0.1:8080")], True),
+        (("::1", 1), [(b"host", b"[::1]:8080")], True),
+        (("127.0.0.1", 1), [(b"host", b"evil.example")], False),
+        (("127.0.0.1", 1), [(b"host", b"localhost.evil.example")], False),
+        (("127.0.0.1", 1), [(b"host", b"127.0.0.1.evil.example:8080")], False),
+        (("127.0.0.1", 1), [(b"host", b"localhost"), (b"origin", b"https://evil.example")], False),
+        (("127.0.0.1", 1), [(b"host", b"localhost"), (b"origin", b"null")], False),
         (("testclient", 1), [], False),
         (None, [], False),
     ],
@@ -206,10 +213,30 @@ async def test_while_redis_is_gone_keys_that_were_good_stay_good(tmp_path: Path)
 async def test_with_auth_off_only_this_machine_is_an_administrator(
     store: RedisKeyStore, client: tuple[str, int] | None, headers: list[tuple[bytes, bytes]], is_admin: bool
 ) -> None:
-    """Everybody is let in; whoever comes through a proxy is not taken for local."""
+    """Everybody is let in; whoever comes through a proxy, or is led here by a foreign page or name, is not local."""
     authority = Authority(store, auth=False)
     who = await authority.authorize({"type": "http", "client": client, "headers": headers})
     assert (who.key_id, who.is_admin) == ("anonymous", is_admin)
+
+
+async def test_behind_a_proxy_nobody_is_local(store: RedisKeyStore) -> None:
+    """`trusts_loopback` off: an address on this machine says nothing about who it is."""
+    authority = Authority(store, auth=False, trusts_loopback=False)
+    for headers in ([], [(b"host", b"localhost")]):
+        who = await authority.authorize({"type": "http", "client": ("127.0.0.1", 1), "headers": headers})
+        assert (who.key_id, who.is_admin) == ("anonymous", False)
+
+
+async def test_the_master_key_opens_administration_with_auth_off(store: RedisKeyStore) -> None:
+    """From anywhere; a wrong one is like none."""
+    authority = Authority(store, auth=False, master_key="sk-master", trusts_loopback=False)
+
+    async def who(key: bytes) -> Principal:
+        headers = [(b"authorization", b"Bearer " + key), (b"host", b"gateway.example")]
+        return await authority.authorize({"type": "http", "client": ("203.0.113.9", 1), "headers": headers})
+
+    assert await who(b"sk-master") == MASTER
+    assert await who(b"sk-mastex") == ANONYMOUS
 
 
 def test_wrong_values_are_said_at_once(store: RedisKeyStore) -> None:
