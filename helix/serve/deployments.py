@@ -68,6 +68,10 @@ class Redis:
         """Where it listens."""
         return self._url
 
+    async def check_health(self) -> None:
+        """Raise while it does not answer; it is started again by itself, and after a while Serve tries another."""
+        await self._server.ping()
+
     async def __del__(self) -> None:
         await self._server.close()
 

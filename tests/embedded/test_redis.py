@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from helix.embedded.redis import EmbeddedRedis
-from helix.kernel.errors import ConfigError
+from helix.kernel.errors import BackendUnavailable, ConfigError
 
 
 @pytest.fixture
@@ -71,19 +72,54 @@ async def test_data_and_indexes_outlive_a_restart(server: EmbeddedRedis) -> None
     assert await ask(url, "FT._LIST") == [b"idx"]
 
 
-async def test_a_server_that_died_is_started_anew(server: EmbeddedRedis) -> None:
-    """`open` after a crash starts again; the stale socket is no hindrance and the data is there."""
+async def test_a_server_that_died_is_started_anew(server: EmbeddedRedis, caplog: pytest.LogCaptureFixture) -> None:
+    """Killed, it comes back by itself, again and again, with its data; each time one line says so."""
     url = await server.open()
     await ask(url, "CONFIG", "SET", "appendfsync", "always")
     await ask(url, "SET", "kept", "yes")
+    for times in (1, 2):
+        await asyncio.to_thread(killed_and_back, server)
+        assert await ask(url, "GET", "kept") == b"yes"
+        assert len([line for line in caplog.messages if "is started again" in line]) == times
+    await server.ping()
+
+
+def killed_and_back(server: EmbeddedRedis) -> None:
+    """Kill it and wait for the next one that answers."""
     first = server.pid
     assert first is not None
     os.kill(first, signal.SIGKILL)
-    await asyncio.to_thread(os.waitid, os.P_PID, first, os.WEXITED | os.WNOWAIT)
-    assert server.socket_path.exists()
+    while server.pid in (None, first):
+        time.sleep(0.01)
+
+
+async def test_open_while_it_is_started_again_is_one_server(server: EmbeddedRedis) -> None:
+    """`open` and the watch do not both start one."""
+    url = await server.open()
+    first = server.pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    while server.pid in (None, first):
+        await server.open()
+    assert (await ask(url, "INFO", "server"))["process_id"] == server.pid
+
+
+@pytest.mark.parametrize("milliseconds", [0, 1, 5, 20, 100])
+async def test_closed_while_it_is_started_again(folder: Path, milliseconds: int) -> None:
+    """`close` at any moment of a restart leaves none running: the folder is free."""
+    server = EmbeddedRedis(folder)
     await server.open()
-    assert server.pid != first
-    assert await ask(url, "GET", "kept") == b"yes"
+    first = server.pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    await asyncio.sleep(milliseconds / 1000)
+    await server.close()
+    assert server.pid is None
+    other = EmbeddedRedis(folder)
+    await other.open()
+    await other.close()
+    with pytest.raises(BackendUnavailable):
+        await server.ping()
 
 
 async def test_what_has_no_ttl_is_never_evicted(folder: Path) -> None:
