@@ -82,7 +82,9 @@ async def test_a_provider_that_cannot_be_had_stops_the_server() -> None:
     await upstream.router.close()
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/nothing", "/v1/chat", "/v1/modelsx", "/models", "/models/gpt", "/x/models", "/xv1/models"])
+@pytest.mark.parametrize(
+    "path", ["/", "/v1", "/v1/nothing", "/v1/chat", "/v1/modelsx", "/models", "/models/gpt", "/x/models", "/xv1/models"]
+)
 async def test_a_path_that_is_nothing(path: str) -> None:
     """404 that names the paths that there are."""
     async with client_of(Upstream(Router(ECHO))) as client:
