@@ -93,14 +93,14 @@ class BudgetTap(Tap):
     def cost(self, *, sent: bool = True) -> Money | None:
         """What the request has cost so far; None for a model without a price.
 
-        Nothing where the provider refused. What the provider counted, where the answer came to its end; else the
-        larger of that and an estimate of what was delivered, the input included even where nothing was delivered
-        yet. `sent` says whether the request may have reached a provider at all.
+        Nothing where the provider refused, or could not be reached. What the provider counted, where the answer came
+        to its end; else the larger of that and an estimate of what was delivered, the input included even where
+        nothing was delivered yet. `sent` says whether the request may have reached a provider at all.
         """
         if self._settled is not None and sent:
             return self._settled
-        # That the caller left is no refusal: the provider had the question.
-        given_up = self.status in (0, ClientDisconnected.status)
+        # That the caller left, or was tired of waiting, is no refusal: the provider had the question.
+        given_up = self.status in (0, ClientDisconnected.status) or (self.status >= 400 and self.exchange.unanswered)
         if (self.status >= 400 and not given_up) or (given_up and not sent):
             return Money(0)
         if not given_up and not self._readable:

@@ -19,7 +19,9 @@
     ├── BackendUnavailable          503  service_unavailable    backend_unavailable
     ├── UpstreamError               502  upstream_error         upstream_error
     │   ├── UpstreamUnreachable     502    upstream_unreachable
+    │   │   └── UpstreamBroke       502    upstream_unreachable
     │   ├── UpstreamTimeout         504    upstream_timeout
+    │   │   └── ConnectTimeout      504    upstream_timeout
     │   ├── UpstreamGarbled         502    upstream_invalid_response
     │   ├── NoDeployment            503    no_deployment_available
     │   └── UpstreamStatus          its own status and body
@@ -172,6 +174,8 @@ class UpstreamError(HelixError):
     status = 502
     type = "upstream_error"
     code = "upstream_error"
+    unanswered = False
+    """Whether the provider may have had the question all the same, and so may charge for it."""
 
 
 class UpstreamUnreachable(UpstreamError):
@@ -180,11 +184,24 @@ class UpstreamUnreachable(UpstreamError):
     code = "upstream_unreachable"
 
 
+class UpstreamBroke(UpstreamUnreachable):
+    """The connection to the provider broke after the question was sent."""
+
+    unanswered = True
+
+
 class UpstreamTimeout(UpstreamError):
     """The provider did not answer in time."""
 
     status = 504
     code = "upstream_timeout"
+    unanswered = True
+
+
+class ConnectTimeout(UpstreamTimeout):
+    """The provider could not be connected to in time: it never had the question."""
+
+    unanswered = False
 
 
 class UpstreamGarbled(UpstreamError):

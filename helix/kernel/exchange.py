@@ -67,6 +67,7 @@ class Exchange:
         "scope",
         "started",
         "started_at",
+        "unanswered",
         "usage_hidden",
     )
 
@@ -83,6 +84,8 @@ class Exchange:
         """Whether some stage asked for usage that the caller did not ask for; that stage takes it out of the stream."""
         self.error_code = ""
         """The code of the error that Helix itself replied with; not every dialect's form has a place for it."""
+        self.unanswered = False
+        """Whether a provider had the question, gave no answer, and may charge for it; the upstream says so."""
         self.on_read: Callable[[], object] | None = None
         """Called once the body has been read: for a stage that must not read it itself, yet has a word on it."""
         self.max_body_bytes = MAX_BODY_BYTES

@@ -16,9 +16,10 @@ from helix.kernel.errors import (
     MethodNotAllowed,
     ModelNotFound,
     NotFound,
+    UpstreamBroke,
     UpstreamError,
     UpstreamGarbled,
-    UpstreamUnreachable,
+    UpstreamTimeout,
 )
 from helix.kernel.exchange import KEY, Exchange, open_exchange
 from helix.kernel.lifecycle import Resource
@@ -186,7 +187,7 @@ class Upstream:
 
 
 def _check_end(dialect: Dialect, last: list[Event]) -> None:
-    """Raise UpstreamUnreachable unless the stream's last events are those of one that came to its end.
+    """Raise UpstreamBroke unless the stream's last events are those of one that came to its end.
 
     A provider that forgets the closing event is forgiven if the answer itself has said why it ended.
     """
@@ -194,7 +195,7 @@ def _check_end(dialect: Dialect, last: list[Event]) -> None:
         payload = event.json()
         if dialect.is_end(event) or dialect.is_error(event) or (payload and dialect.event_finish_reason(payload)):
             return
-    raise UpstreamUnreachable("the provider's stream broke off")
+    raise UpstreamBroke("the provider's stream broke off")
 
 
 def _allowed(scope: Scope) -> Sequence[str] | None:

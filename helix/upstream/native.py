@@ -16,7 +16,14 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from helix import __version__
-from helix.kernel.errors import UpstreamError, UpstreamGarbled, UpstreamStatus, UpstreamTimeout, UpstreamUnreachable
+from helix.kernel.errors import (
+    ConnectTimeout,
+    UpstreamBroke,
+    UpstreamError,
+    UpstreamGarbled,
+    UpstreamStatus,
+    UpstreamUnreachable,
+)
 from helix.kernel.exchange import Exchange
 from helix.kernel.lifecycle import Resource
 from helix.kernel.sse import Decoder, Event
@@ -235,11 +242,11 @@ def _reply_headers(response: Reply) -> HeaderList:
 def _fail(error: Exception) -> NoReturn:
     """Raise what a broken connection is to the caller; addresses stay out of it."""
     if isinstance(error, TimeoutError):
-        raise UpstreamTimeout(f"the provider could not be connected to within {CONNECT_TIMEOUT_SECONDS:g} s") from error
+        raise ConnectTimeout(f"the provider could not be connected to within {CONNECT_TIMEOUT_SECONDS:g} s") from error
     if isinstance(error, aiohttp.ClientSSLError):
         raise UpstreamUnreachable("the provider's TLS certificate or handshake is not acceptable") from error
     if isinstance(error, aiohttp.ClientConnectorError):
         raise UpstreamUnreachable("the provider cannot be connected to") from error
     if isinstance(error, HttpProcessingError):
         raise UpstreamGarbled("the provider's answer is not HTTP") from error
-    raise UpstreamUnreachable("the connection to the provider broke") from error
+    raise UpstreamBroke("the connection to the provider broke") from error

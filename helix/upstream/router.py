@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from helix.kernel.errors import ConfigError, ModelNotFound, NoDeployment, UpstreamError, UpstreamUnreachable
+from helix.kernel.errors import ConfigError, ModelNotFound, NoDeployment, UpstreamBroke, UpstreamError
 from helix.kernel.exchange import Exchange
 from helix.upstream.answer import Answer, Provider
 from helix.upstream.caller import Caller
@@ -179,6 +179,7 @@ class Router:
                 return await self._attempt(exchange, caller, target)
             except UpstreamError as error:
                 failure = error
+                exchange.unanswered = exchange.unanswered or error.unanswered
             tried.add(deployment.id)
             self.failed(deployment, failure)
             if retry >= self._retries(group, deployment, failure):
@@ -235,7 +236,7 @@ class Router:
                     if exchange.dialect is not None and exchange.dialect.is_error(begun):
                         raise error_in(begun)
                     return answer
-            raise UpstreamUnreachable("the provider's stream ended before its first event")
+            raise UpstreamBroke("the provider's stream ended before its first event")
         except BaseException:
             await answer.events.aclose()
             raise

@@ -13,7 +13,9 @@ from helix.budget import BudgetMiddleware, ModelPrice, PriceTable
 from helix.budget.price import Rates
 from helix.budget.redis import RedisLedger
 from helix.embedded.redis import EmbeddedRedis
+from helix.kernel.errors import ConnectTimeout, UpstreamBroke, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from helix.kernel.exchange import Exchange
+from helix.kernel.reply import refuse
 from helix.kernel.types import ASGIApp, Limit, Message, Money, Receive, Scope, Send
 
 from .asgi import answers, chat_answer, chat_chunk, chat_request, post, started, streams, with_lifespan
@@ -170,6 +172,31 @@ async def test_an_error_reply_costs_nothing(make: Make, ledger: RedisLedger, sta
     assert reply.status == status
     assert reply.headers["x-helix-cost-usd"] == "0"
     assert await spent(ledger, budget) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "cost"),
+    [
+        (UpstreamTimeout("late"), 1),
+        (UpstreamBroke("broke"), 1),
+        (ConnectTimeout("x"), 0),
+        (UpstreamUnreachable("x"), 0),
+    ],
+)
+async def test_a_question_that_the_provider_had_and_did_not_answer_costs_its_input(
+    make: Make, ledger: RedisLedger, error: UpstreamError, cost: int
+) -> None:
+    """It may well charge for it; one that never had the question does not."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["helix.exchange"].unanswered = error.unanswered
+        await refuse(error)(scope, receive, send)
+
+    budget = make(app)
+    reply = await post(budget, chat_request())
+    assert reply.status == error.status
+    assert reply.headers["x-helix-cost-usd"] == ("0.000000001" if cost else "0")
+    assert await spent(ledger, budget) == (cost, 0)
 
 
 async def test_a_stage_that_fails_inside_costs_nothing(make: Make, ledger: RedisLedger) -> None:

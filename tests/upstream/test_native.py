@@ -12,6 +12,8 @@ import httpx
 import pytest
 from aiohttp import web
 
+from helix.upstream import Router, Upstream
+
 from .fakes import (
     Provider,
     chat,
@@ -288,6 +290,31 @@ async def test_garbage_in_the_middle_of_a_stream(provider: Provider, gateway: An
 
 
 @pytest.mark.parametrize(
+@pytest.mark.parametrize(
+    ("failure", "unanswered"), [(hangs(), True), (dies_after(), True), (refuses(500), False), (None, False)]
+)
+async def test_it_is_noted_whether_the_provider_had_the_question(
+    provider: Provider, serve: Any, failure: Any, unanswered: bool
+) -> None:
+    """What was sent and not answered may be charged for; what was refused, or never sent, is not."""
+    provider.otherwise = failure
+    noted: list[bool] = []
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        nowhere = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        entry = deployment(nowhere if failure is None else provider, timeout=0.05)
+        upstream = Upstream(Router([entry], PATIENT))
+
+        async def noting(scope: Any, receive: Any, send: Any) -> None:
+            await upstream(scope, receive, send)
+            if scope["type"] == "http":
+                noted.append(scope["helix.exchange"].unanswered)
+
+        async with httpx.AsyncClient(base_url=await serve(noting), trust_env=False) as client:
+            assert (await client.post("/v1/chat/completions", json=chat())).status_code >= 500
+    assert noted == [unanswered]
+
+
     "words", [b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 999 What\r\nconnection: close\r\n\r\n"], ids=["ssh", "status 999"]
 )
 async def test_a_provider_that_does_not_speak_http(gateway: Any, words: bytes) -> None:
