@@ -35,7 +35,7 @@ helix:
 leaves open: `HELIX_MASTER_KEY`, `HELIX_KEY_SECRET`, `HELIX_AUTH`, `HELIX_PORT`, `HELIX_DATA_DIR`, `REDIS_URL`,
 `CLICKHOUSE_URL`. The command line's `--host`, `--port` and `--data` stand over both.
 
-This page is written by `make docs` from `helix/config.py`.
+This page is written by `make docs` from `helix/config/`.
 """
 
 

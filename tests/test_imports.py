@@ -50,7 +50,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "torch": ("helix/embed/",),
     "transformers": ("helix/embed/",),
     "sentence_transformers": ("helix/embed/",),
-    "pydantic": ("helix/config.py", "helix/admin/", "helix/serve/"),
+    "pydantic": ("helix/config/", "helix/admin/", "helix/serve/"),
     "typer": ("helix/cli/",),
     "rich": ("helix/cli/",),
     "uvicorn": ("helix/cli/",),

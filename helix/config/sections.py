@@ -1,0 +1,191 @@
+"""The keys under `helix:`, each with its type, its default and its meaning; docs/configuration.md is made from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+Share = Literal["key", "user", "team", "organization", "everyone"]
+Outage = Literal["refuse", "pass"]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """What every part has in common: unknown keys are errors, and nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class ServerConfig(Section):
+    """How requests come in."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=1, le=65535, description="Port to listen on.")
+    max_body_bytes: int = Field(
+        32 * 1024 * 1024,
+        ge=1024,
+        description="Cap on a request's body; a larger one is refused with 413 before it is read.",
+    )
+    body_timeout_seconds: Seconds = Field(60.0, description="A body that has not arrived by then is refused with 408.")
+
+
+class AdmitConfig(Section):
+    """Who may call."""
+
+    enabled: bool = Field(True, description="Whether callers must show a key.")
+    auth: Literal["on", "off"] = Field(
+        "on", description="`off` lets everybody in and makes them administrators: only when listening on loopback."
+    )
+    master_key: SecretStr | None = Field(
+        None,
+        min_length=1,
+        description="Opens everything. Unset: `HELIX_MASTER_KEY`, else one is made and kept in the data folder.",
+    )
+    key_secret: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="What virtual keys are hashed with. Unset: `HELIX_KEY_SECRET`, else kept in the data folder.",
+    )
+    cache_seconds: Seconds = Field(
+        5.0, description="How long a key's record is remembered, and so how long revoking takes."
+    )
+    on_outage: Outage = Field("refuse", description="What happens to unknown keys while Redis is gone.")
+
+
+class RedactConfig(Section):
+    """Personal data out of requests, and back into answers."""
+
+    enabled: bool = Field(True, description="Whether personal data is taken out.")
+    entities: dict[str, Literal["placeholder", "mask", "block", "keep"]] | None = Field(
+        None,
+        description="Kind of personal data → `placeholder`, `mask`, `block` or `keep`. Unset: the default kinds.",
+    )
+    score_threshold: float = Field(0.4, ge=0, le=1, description="Findings that are less sure than this are left alone.")
+    language: str = Field("en", description="Language of the recognizers' context words.")
+    on_outage: Outage = Field("refuse", description="`pass` sends requests on unredacted while no detector answers.")
+
+
+class SemanticConfig(Section):
+    """Answers to questions that mean the same."""
+
+    threshold: float = Field(0.92, gt=0, le=1, description="Least cosine similarity of a hit; callers may raise it.")
+    model: str | None = Field(
+        None,
+        description="A sentence-transformers name or folder. Unset: the all-MiniLM-L6-v2 that is installed with Helix.",
+    )
+
+
+class CacheConfig(Section):
+    """Answers from earlier ones."""
+
+    enabled: bool = Field(True, description="Whether answers are cached.")
+    mode: Literal["exact", "semantic", "hybrid"] = Field(
+        "hybrid", description="Which tiers are asked; `hybrid` is both."
+    )
+    semantic: SemanticConfig = Field(default_factory=SemanticConfig, description="The semantic tier.")
+    ttl_seconds: Seconds = Field(3600.0, description="How long an answer is kept; callers may shorten it.")
+    share: Share = Field("key", description="Who shares answers with whom.")
+    on_outage: Outage = Field("pass", description="`pass` treats an outage as a miss.")
+
+
+class LimitConfig(Section):
+    """One hard limit for everybody together."""
+
+    name: str = Field(min_length=1, description="What people call it; errors name it.")
+    limit_usd: float = Field(ge=0, le=9_000_000, description="The most that may be spent in the window, in USD.")
+    window: Literal["day", "month", "total"] = Field(description="Calendar window in UTC, or `total` for ever.")
+
+
+class BudgetConfig(Section):
+    """Spending inside hard limits."""
+
+    enabled: bool = Field(True, description="Whether spending is counted and limited.")
+    limits: tuple[LimitConfig, ...] = Field(
+        (), description="Limits for everybody together; a key's own are made with the key."
+    )
+    default_max_output_tokens: int = Field(
+        4096, ge=1, description="Output tokens to reserve for where the caller gives no cap."
+    )
+    unpriced: Literal["refuse", "allow"] = Field(
+        "refuse", description="Whether a model without a price may be used by callers who have a limit."
+    )
+    on_outage: Outage = Field("refuse", description="`pass` lets requests through unbooked while the ledger is gone.")
+
+    @field_validator("limits")
+    @classmethod
+    def _one_a_window(cls, limits: tuple[LimitConfig, ...]) -> tuple[LimitConfig, ...]:
+        names: dict[str, str] = {}
+        for item in limits:
+            if item.window in names:
+                raise ValueError(
+                    f"{names[item.window]!r} and {item.name!r} are both for the window {item.window!r}; "
+                    "write the lower of them"
+                )
+            names[item.window] = item.name
+        return limits
+
+
+class TelemetryConfig(Section):
+    """A row per request in ClickHouse, and metrics."""
+
+    enabled: bool = Field(True, description="Whether requests are recorded.")
+    clickhouse_url: SecretStr | None = Field(
+        None, description="URL of a ClickHouse. Unset: `CLICKHOUSE_URL`, else the embedded engine in the data folder."
+    )
+    batch_rows: int = Field(10_000, ge=1, le=100_000, description="Rows that are written together at the most.")
+    flush_seconds: Seconds = Field(
+        1.0, description="A row waits this long before it is written; under load up to five times as long."
+    )
+    queue_rows: int = Field(
+        20_000, ge=100, description="Rows held in memory; past that they go to disk until they can be written."
+    )
+
+
+class ConsoleConfig(Section):
+    """The pages at /console."""
+
+    enabled: bool = Field(True, description="Whether the console is served.")
+
+
+class ReplicasConfig(Section):
+    """How many replicas of a Ray Serve deployment, and on what."""
+
+    min_replicas: int = Field(1, ge=1, description="Fewest replicas.")
+    max_replicas: int = Field(1, ge=1, description="Most replicas; above the fewest, Serve scales by load.")
+    num_cpus: float = Field(1.0, ge=0, description="CPUs that a replica reserves.")
+    num_gpus: float = Field(0.0, ge=0, description="GPUs that a replica reserves.")
+
+
+class ServeConfig(Section):
+    """The Ray Serve deployments."""
+
+    gateway: ReplicasConfig = Field(
+        default_factory=lambda: ReplicasConfig(num_cpus=0.5), description="The HTTP stages."
+    )
+    embedder: ReplicasConfig = Field(default_factory=lambda: ReplicasConfig(num_cpus=0.25), description="Embeddings.")
+    detector: ReplicasConfig = Field(
+        default_factory=lambda: ReplicasConfig(num_cpus=0.25), description="Detection of personal data."
+    )
+    call_timeout_seconds: Seconds = Field(5.0, description="How long a stage waits for the embedder or the detector.")
+
+
+class HelixConfig(Section):
+    """Everything that is Helix's own."""
+
+    data_dir: Path = Field(
+        Path(".helix"), description="Folder of the embedded Redis and ClickHouse and the master key."
+    )
+    redis_url: SecretStr | None = Field(
+        None,
+        description="URL of a Redis with search. Unset: `REDIS_URL`, else the embedded one in the data folder.",
+    )
+    server: ServerConfig = Field(default_factory=ServerConfig, description="How requests come in.")
+    admit: AdmitConfig = Field(default_factory=AdmitConfig, description="Who may call.")
+    redact: RedactConfig = Field(default_factory=RedactConfig, description="Personal data out, and back.")
+    cache: CacheConfig = Field(default_factory=CacheConfig, description="Answers from earlier ones.")
+    budget: BudgetConfig = Field(default_factory=BudgetConfig, description="Spending inside hard limits.")
+    telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig, description="A row per request.")
+    console: ConsoleConfig = Field(default_factory=ConsoleConfig, description="The pages at /console.")
+    serve: ServeConfig = Field(default_factory=ServeConfig, description="The Ray Serve deployments.")
