@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import orjson
 
-__all__ = ["MAX_DEPTH", "dumps", "loads"]
+__all__ = ["MAX_DEPTH", "dumps", "loads", "repeats_a_key"]
 
 MAX_DEPTH = 200
 """Arrays and objects inside one another; orjson itself writes 254."""
@@ -49,6 +49,22 @@ def dumps(value: Any) -> bytes:
     except TypeError:
         # A long integer, the only thing in a value of `loads` that orjson cannot write.
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def repeats_a_key(data: bytes, value: Any) -> bool:
+    """Whether an object of a JSON text says a key twice, so that `value`, what `loads` read, lacks some of the text."""
+    # Without escapes every quote begins or ends a string, and one before a colon is a key. Pairs of backslashes go
+    # first: what is left of a run is what escapes the character behind it.
+    plain = data.replace(rb"\\", b"").replace(rb"\"", b"")
+    said = sum(outside.lstrip().startswith(b":") for outside in plain.split(b'"')[2::2])
+    values = [value]
+    for item in values:
+        if isinstance(item, dict):
+            said -= len(item)
+            values.extend(item.values())
+        elif isinstance(item, list):
+            values.extend(item)
+    return said > 0
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -152,6 +152,14 @@ class Exchange:
         self._payload = payload
         self._body = None
 
+    def drop_repeated_keys(self) -> None:
+        """Let nothing go on that is not in the payload: where the body says a key twice, it is encoded anew.
+
+        Others may read the first of the two, of which no stage knows.
+        """
+        if self._body is not None and exact.repeats_a_key(self._body, self.payload):
+            self.replace(self.payload)
+
     def ask_usage(self) -> bool:
         """Make a stream carry usage.
 

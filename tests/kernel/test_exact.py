@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -68,3 +69,27 @@ def test_deep_values_are_refused_and_less_deep_ones_can_be_written() -> None:
 def test_many_shallow_brackets_are_not_deep() -> None:
     data = b"[" + b",".join([b"{}"] * 5000) + b"]"
     assert len(exact.loads(data)) == 5000
+
+
+@pytest.mark.parametrize(
+    ("text", "repeats"),
+    [
+        ('{"a": 1, "b": {"a": 2}}', False),
+        ('{"a": "x\\": \\\\", "b\\\\" : ["\\"y\\":", {"c\\"": ":"}], "": null}', False),
+        ('["a", "b:", ": ", 1]', False),
+        ('{"a": 1, "a": 2}', True),
+        ('{"a": 1, "\\u0061"\n:\t2}', True),
+        ('{"x": [{"b\\\\": 1, "b\\u005c": "\\":"}]}', True),
+        ('{"a": {"b": 1, "c": 2}, "a": {}}', True),
+    ],
+)
+def test_a_key_that_is_said_twice_is_seen(text: str, repeats: bool) -> None:
+    """However it is spelled, and whatever strings look like."""
+    data = text.encode()
+    assert exact.repeats_a_key(data, exact.loads(data)) is repeats
+
+
+@given(values)
+def test_what_is_written_here_repeats_no_key(value: Any) -> None:
+    data = exact.dumps(value)
+    assert not exact.repeats_a_key(data, exact.loads(data))
