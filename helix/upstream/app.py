@@ -33,6 +33,7 @@ from helix.upstream.router import Router
 
 __all__ = ["Upstream"]
 
+_NEXT = "the provider's next event"
 _MODELS = re.compile(r"/v1/models(?:/(?P<id>.+))?$")  # under /v1, which the admit stage guards
 _PATHS = ", ".join([*(f"POST {dialect.path}" for dialect in DIALECTS), "GET /v1/models"])
 
@@ -114,6 +115,7 @@ class Upstream:
             *answer.headers,
         ]
         last: list[Event] = []
+        waited_seconds = 0.0
         found: list[Event] | None = answer.first
         try:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -127,7 +129,15 @@ class Upstream:
                         raise
                 last = [*last, *found][-2:]
                 await send(exchange.message(found, more_body=True))
-                found = await caller.waits(anext(events, None), timeout_seconds, "the provider's next event")
+                if any(event.data is not None for event in found):  # comments alone say nothing
+                    waited_seconds = 0.0
+                asked = time.perf_counter()
+                left_seconds = max(0.0, timeout_seconds - waited_seconds)
+                try:
+                    found = await caller.waits(anext(events, None), left_seconds, _NEXT)
+                except UpstreamTimeout:
+                    raise UpstreamTimeout(f"{_NEXT} did not come within {timeout_seconds:g} s") from None
+                waited_seconds += time.perf_counter() - asked
             _check_end(dialect, last)
         except UpstreamError as error:
             self.router.failed(deployment, error)

@@ -46,13 +46,12 @@ _FORWARDED = frozenset(
         b"anthropic-version",
         b"idempotency-key",
         b"openai-beta",
-        b"openai-organization",
-        b"openai-project",
         b"traceparent",
         b"tracestate",
     }
 )
-"""The caller's headers that a provider sees. Everything else stays here, credentials and cookies above all."""
+"""The caller's headers that a provider sees. Everything else stays here: credentials and cookies above all, and whose
+account at the provider is meant, which goes with the deployment's key."""
 
 _ANTHROPIC = (MESSAGES, COUNT_TOKENS)
 _KEPT = frozenset(

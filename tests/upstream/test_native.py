@@ -27,6 +27,7 @@ from .fakes import (
     refuses,
     says,
     sends,
+    stream,
     streams,
 )
 
@@ -111,6 +112,7 @@ async def test_the_callers_credentials_and_cookies_stay_here(provider: Provider,
         "cookie": "session=1",
         "openai-beta": "assistants=v2",
         "openai-organization": "org-theirs",
+        "openai-project": "proj-theirs",
         "traceparent": "00-1-2-01",
         "x-other": "no",
     }
@@ -121,7 +123,16 @@ async def test_the_callers_credentials_and_cookies_stay_here(provider: Provider,
     assert not {"cookie", "x-api-key", "x-other"} & set(seen)
     assert (seen["openai-beta"], seen["traceparent"], seen["x-team"]) == ("assistants=v2", "00-1-2-01", "a")
     assert seen["openai-organization"] == "org-ours"
+    assert "openai-project" not in seen
     assert seen["accept-encoding"] == "identity"
+
+
+async def test_the_callers_organization_stays_here(provider: Provider, gateway: Any) -> None:
+    """Whose account is charged is not the caller's to say, also where the deployment names none."""
+    client = await gateway([deployment(provider)])
+    headers = {"openai-organization": "org-theirs", "openai-project": "proj-theirs"}
+    await client.post("/v1/chat/completions", json=chat(), headers=headers)
+    assert not headers.keys() & provider.requests[0][1].keys()
 
 
 async def test_a_deployment_without_a_key_sends_none(provider: Provider, gateway: Any) -> None:
@@ -214,6 +225,25 @@ async def test_a_provider_that_never_answers(provider: Provider, gateway: Any, s
     await provider.left.wait()
 
 
+async def test_comments_alone_keep_no_stream_alive(provider: Provider, gateway: Any) -> None:
+    """They pass, but the next event must come within the deployment's time-out all the same."""
+
+    async def pings(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        response = await stream(request, [chat_chunk("Hel")], end=False)
+        while True:
+            await response.write(b": ping\n\n")
+            await asyncio.sleep(0.01)
+
+    provider.otherwise = pings
+    client = await gateway([deployment(provider, stream_timeout=0.1)], PATIENT)
+    reply = await client.post("/v1/chat/completions", json=chat(stream=True))
+    assert ": ping\n\n" in reply.text
+    error = json.loads(events(reply.text)[-1])["error"]
+    assert error["code"] == "upstream_timeout"
+    assert "within 0.1 s" in error["message"]
+    await provider.left.wait()
+
+
 async def test_a_stream_that_stops_half_way(provider: Provider, gateway: Any) -> None:
     """What came is passed on, then one error event in the dialect's form, and no [DONE]."""
     provider.otherwise = hangs_after(chat_chunk("Hel"))
@@ -261,6 +291,31 @@ async def test_a_connection_that_breaks_before_the_answer(provider: Provider, ga
     assert reply.json()["error"]["code"] == "upstream_unreachable"
 
 
+@pytest.mark.parametrize(
+    ("failure", "unanswered"), [(hangs(), True), (dies_after(), True), (refuses(500), False), (None, False)]
+)
+async def test_it_is_noted_whether_the_provider_had_the_question(
+    provider: Provider, serve: Any, failure: Any, unanswered: bool
+) -> None:
+    """What was sent and not answered may be charged for; what was refused, or never sent, is not."""
+    provider.otherwise = failure
+    noted: list[bool] = []
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        nowhere = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        entry = deployment(nowhere if failure is None else provider, timeout=0.05)
+        upstream = Upstream(Router([entry], PATIENT))
+
+        async def noting(scope: Any, receive: Any, send: Any) -> None:
+            await upstream(scope, receive, send)
+            if scope["type"] == "http":
+                noted.append(scope["helix.exchange"].unanswered)
+
+        async with httpx.AsyncClient(base_url=await serve(noting), trust_env=False) as client:
+            assert (await client.post("/v1/chat/completions", json=chat())).status_code >= 500
+    assert noted == [unanswered]
+
+
 @pytest.mark.parametrize("body", [b"<html>busy</html>", b"", b"[1]", b'{"id": '])
 async def test_an_answer_that_is_not_a_json_object(provider: Provider, gateway: Any, body: bytes) -> None:
     """200 with garbage is 502, and none of it reaches the caller."""
@@ -290,31 +345,6 @@ async def test_garbage_in_the_middle_of_a_stream(provider: Provider, gateway: An
 
 
 @pytest.mark.parametrize(
-@pytest.mark.parametrize(
-    ("failure", "unanswered"), [(hangs(), True), (dies_after(), True), (refuses(500), False), (None, False)]
-)
-async def test_it_is_noted_whether_the_provider_had_the_question(
-    provider: Provider, serve: Any, failure: Any, unanswered: bool
-) -> None:
-    """What was sent and not answered may be charged for; what was refused, or never sent, is not."""
-    provider.otherwise = failure
-    noted: list[bool] = []
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        nowhere = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        entry = deployment(nowhere if failure is None else provider, timeout=0.05)
-        upstream = Upstream(Router([entry], PATIENT))
-
-        async def noting(scope: Any, receive: Any, send: Any) -> None:
-            await upstream(scope, receive, send)
-            if scope["type"] == "http":
-                noted.append(scope["helix.exchange"].unanswered)
-
-        async with httpx.AsyncClient(base_url=await serve(noting), trust_env=False) as client:
-            assert (await client.post("/v1/chat/completions", json=chat())).status_code >= 500
-    assert noted == [unanswered]
-
-
     "words", [b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 999 What\r\nconnection: close\r\n\r\n"], ids=["ssh", "status 999"]
 )
 async def test_a_provider_that_does_not_speak_http(gateway: Any, words: bytes) -> None:
