@@ -8,16 +8,17 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from helix.kernel import exact
 from helix.kernel.errors import BackendUnavailable, ContentBlocked, HelixError
 from helix.kernel.exchange import Exchange, open_exchange
 from helix.kernel.lifecycle import Resource, lifespan
 from helix.kernel.reply import Guard, refuse
 from helix.kernel.types import ASGIApp, Detector, Message, Observer, Receive, Scope, Send, Span
-from helix.kernel.wire import Dialect, dialect_of, leaves, replaced
+from helix.kernel.wire import Dialect, dialect_of, replaced
 from helix.redact.entities import DEFAULT_ENTITIES, KNOWN_ENTITIES, check_entities
 from helix.redact.memory import RememberingDetector
 from helix.redact.presidio import PresidioDetector
-from helix.redact.redaction import Policy, Redaction, redact
+from helix.redact.redaction import Policy, Redaction, place, redact
 from helix.redact.restore import Restorer
 from helix.redact.segments import segments
 from helix.redact.tap import RestoreTap
@@ -36,8 +37,9 @@ class RedactMiddleware:
     `detector` finds it; None is Presidio in this process. `entities` maps kinds to strategies (KNOWN_ENTITIES,
     STRATEGIES); None is placeholders for the default kinds, or for whatever a given detector finds. Findings under
     `score_threshold` (0 to 1) are left alone. A detector that fails or takes over `timeout_seconds` is an outage: by
-    `on_outage` the request is refused with 503, or, chosen aloud, passes as it is. What was found in the latest
-    `memory_entries` texts is remembered, under a keyed digest of each text. Raises ValueError.
+    `on_outage` the request is refused with 503, or, chosen aloud, passes as it is. An input of token ids cannot be
+    looked through: by `token_ids` it is refused with 400, or, chosen aloud, passes as it is. What was found in the
+    latest `memory_entries` texts is remembered, under a keyed digest of each text. Raises ValueError.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class RedactMiddleware:
         score_threshold: float = 0.4,
         language: str = "en",
         on_outage: Literal["refuse", "pass"] = "refuse",
+        token_ids: Literal["refuse", "pass"] = "refuse",
         timeout_seconds: float = 10.0,
         memory_entries: int = 10_000,
         observe: Observer | None = None,
@@ -57,6 +60,8 @@ class RedactMiddleware:
             raise ValueError(f"score_threshold must be from 0 to 1, not {score_threshold}")
         if on_outage not in ("refuse", "pass"):
             raise ValueError(f"on_outage must be 'refuse' or 'pass', not {on_outage!r}")
+        if token_ids not in ("refuse", "pass"):
+            raise ValueError(f"token_ids must be 'refuse' or 'pass', not {token_ids!r}")
         if timeout_seconds <= 0 or memory_entries < 0:
             raise ValueError("timeout_seconds must be above 0, and memory_entries not below 0")
         strategies = check_entities(
@@ -67,6 +72,7 @@ class RedactMiddleware:
         self._policy = Policy(strategies, "placeholder" if every_kind else "keep", score_threshold)
         self._language = language
         self._passes_on_outage = on_outage == "pass"
+        self._passes_token_ids = token_ids == "pass"
         self._timeout_seconds = timeout_seconds
         self._memory_entries = memory_entries
         self._observe = observe
@@ -135,13 +141,19 @@ class RedactMiddleware:
             facts["restored"], facts["unknown"] = restorer.restored, restorer.unknown
 
     async def _redact(self, exchange: Exchange, dialect: Dialect) -> tuple[Vault, Redaction]:
-        """Replace the payload where it holds personal data. Raises BackendUnavailable."""
-        texts = dialect.texts(exchange.payload)
+        """Replace the payload where it holds personal data. Raises BackendUnavailable, and ContentBlocked."""
+        exchange.drop_repeated_keys()
+        opaque = dialect.opaque_input(exchange.payload)
+        if opaque is not None and not self._passes_token_ids:
+            at = place(opaque)
+            raise ContentBlocked(f"'{at}' holds token ids, in which personal data cannot be looked for; send text", at)
+        # Labels first: they stay the same from turn to turn, so that the numbers of what is in the turns do too.
+        texts = dialect.labels(exchange.payload) + dialect.texts(exchange.payload)
         parts = segments(texts)
         found = await self._detect([part.shown for part in parts])
         if not any(found):
             return Vault(), Redaction()
-        vault = Vault(literals_in(leaf.value for leaf in leaves(exchange.payload, (), "")))
+        vault = Vault(literals_in((exact.dumps(exchange.payload).decode(),)))
         redaction = redact(texts, parts, found, self._policy, vault)
         if redaction.edits:
             exchange.replace(replaced(exchange.payload, redaction.edits))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.types import Span
@@ -14,6 +15,51 @@ from helix.redact.segments import Segment, rewritten
 from helix.redact.vault import Vault
 
 __all__ = ["Policy", "Redaction", "place", "redact"]
+
+
+# The dialects' own fields on the way to a text.
+_FIELDS = frozenset(
+    (
+        *(
+            "action",
+            "arguments",
+            "audio",
+            "citations",
+            "cited_text",
+            "code",
+            "command",
+            "commands",
+            "content",
+            "context",
+        ),
+        *(
+            "custom",
+            "data",
+            "diff",
+            "document_title",
+            "documents",
+            "function",
+            "function_call",
+            "input",
+            "instructions",
+        ),
+        *("logs", "messages", "metadata", "name", "operation", "output", "outputs", "prediction", "prompt"),
+        *("prompt_cache_key", "queries", "query", "reason", "reasoning", "reasoning_content", "refusal", "results"),
+        *(
+            "safety_identifier",
+            "source",
+            "stderr",
+            "stdout",
+            "suffix",
+            "summary",
+            "system",
+            "text",
+            "thinking",
+            "title",
+        ),
+        *("tool_calls", "transcript", "user", "variables"),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +79,7 @@ class Policy:
 class Redaction:
     """Some texts without their personal data: what to put where, and how much of each kind went."""
 
-    edits: dict[Path, str] = field(default_factory=dict)
+    edits: dict[Path, Any] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     blocked: tuple[str, str] | None = None
     """The kind and the place of what may not pass at all; nothing else is then told."""
@@ -82,13 +128,15 @@ def redact(
             redaction.counts[kind] = redaction.counts.get(kind, 0) + 1
         changes.setdefault(part.source, []).append((part, "".join((*pieces, part.value[at:]))))
     for source, changed in changes.items():
-        redaction.edits[texts[source].path] = rewritten(texts[source].value, changed)
+        text = texts[source]
+        redaction.edits[text.path] = text.placed(rewritten(text.value, changed))
     return redaction
 
 
 def place(path: Path) -> str:
-    """A path as people write it: messages[0].content."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+    """A path as people write it, messages[0].content; a key of the caller's own, which may tell a name, is `*`."""
+    named = (f"[{step}]" if isinstance(step, int) else f".{step if step in _FIELDS else '*'}" for step in path)
+    return "".join(named).removeprefix(".")
 
 
 def _checked(part: Segment, spans: Sequence[Span]) -> Iterator[Span]:

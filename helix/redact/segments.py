@@ -1,7 +1,7 @@
 """The stretches of a request's texts that are looked through one by one, and how to write a changed one back.
 
 A plain text is one segment. A text that is itself JSON (tool-call arguments) has a segment for each string and each
-long integer in it, so that it stays valid JSON and everything between keeps its very characters.
+long integer in it, keys too, so that it stays valid JSON and everything between keeps its very characters.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Segment(NamedTuple):
     end: int
     value: str
     hint: str = ""
-    spelling: Literal["plain", "string", "number"] = "plain"
+    spelling: Literal["plain", "name", "string", "number"] = "plain"
 
     @property
     def shown(self) -> str:
@@ -44,6 +44,8 @@ class Segment(NamedTuple):
 
     def spelled(self, value: str) -> str:
         """Another value in this segment's spelling; a number that was replaced becomes a string."""
+        if self.spelling == "name":  # OpenAI's pattern for names: no blanks, no angle brackets
+            return value.replace("<", "").replace(">", "")
         return value if self.spelling == "plain" else json.dumps(value, ensure_ascii=False)
 
 
@@ -51,10 +53,11 @@ def segments(texts: Sequence[Text]) -> list[Segment]:
     """The segments of some texts, in order."""
     found: list[Segment] = []
     for source, text in enumerate(texts):
-        if text.form == "json" and _is_json(text.value):
+        if text.is_json and _is_json(text.value):
             found += _json_segments(source, text.value)
         else:
-            found.append(Segment(source, 0, len(text.value), text.value, _hint(_field(text))))
+            spelling: Literal["plain", "name"] = "name" if text.form == "name" else "plain"
+            found.append(Segment(source, 0, len(text.value), text.value, _hint(_field(text)), spelling))
     return found
 
 

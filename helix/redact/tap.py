@@ -11,7 +11,7 @@ from helix.kernel.sse import Event
 from helix.kernel.tap import HeaderList, Tap
 from helix.kernel.types import Send
 from helix.kernel.wire import Channel, Dialect, Text, replaced
-from helix.redact.restore import Restorer, RunningText
+from helix.redact.restore import Form, Restorer, RunningText
 
 __all__ = ["RestoreTap"]
 
@@ -41,9 +41,9 @@ class RestoreTap(Tap):
             return answer
         edits = {}
         for text in self._dialect.answer_texts(answer):
-            value = self._restorer.whole(text.value, text.form)
+            value = self._restorer.whole(text.value, _form(text))
             if value != text.value:
-                edits[text.path] = value
+                edits[text.path] = text.placed(value)
         # Noted here, for whoever further out tells of it in the answer itself.
         self.exchange.record.redact["restored"] = self._restorer.restored
         return replaced(answer, edits)
@@ -69,9 +69,9 @@ class RestoreTap(Tap):
         try:
             payload = event.json()
         except UpstreamGarbled:
-            return [event]
+            return [*self._flushed(list(self._held)), event] if event.name == "error" else [event]
         if not isinstance(payload, dict):
-            ends = self._held and self._dialect.is_end(event)
+            ends = self._held and self._ends(event)
             return [*self._flushed(list(self._held)), event] if ends else [event]
         texts = self._dialect.event_texts(payload)
         running: dict[Channel, Any] = dict(self._held)
@@ -79,7 +79,7 @@ class RestoreTap(Tap):
             if text.channel is not None:
                 running.setdefault(text.channel, None)
         closing = self._dialect.closes(payload, running) if running else []
-        if self._held and self._dialect.is_end(event):
+        if self._held and self._ends(event):
             closing = list(running)
         here = {text.channel for text in texts}
         before = self._flushed([channel for channel in closing if channel in self._held and channel not in here])
@@ -87,18 +87,22 @@ class RestoreTap(Tap):
         for text in texts:
             value = self._next(text, event, text.channel in closing)
             if value != text.value:
-                edits[text.path] = value
+                edits[text.path] = text.placed(value)
         if not edits:
             return [*before, event]
         changed = replaced(payload, edits)
         return [*before, Event(exact.dumps(changed), event.name, event.id, event.retry, json=changed)]
 
+    def _ends(self, event: Event) -> bool:
+        """Whether nothing is said after this event."""
+        return self._dialect.is_end(event) or self._dialect.is_error(event)
+
     def _next(self, text: Text, event: Event, closing: bool) -> str:
         """What can be said of a text of an event."""
         if text.channel is None:  # a snapshot of what was streamed before
-            return self._restorer.whole(text.value, text.form, counts=False)
+            return self._restorer.whole(text.value, _form(text), counts=False)
         held = self._held.pop(text.channel, None)
-        running = held[0] if held else RunningText(self._restorer, text.form)
+        running = held[0] if held else RunningText(self._restorer, _form(text))
         value = running.feed(text.value)
         if closing:
             value += running.flush()
@@ -114,6 +118,10 @@ class RestoreTap(Tap):
             payload = self._dialect.delta(template.json(), channel, running.flush())
             out.append(Event.of(payload, template.name))
         return out
+
+
+def _form(text: Text) -> Form:
+    return "json" if text.is_json else "text"
 
 
 def _may_change(data: bytes | None) -> bool:

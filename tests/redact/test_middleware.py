@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
+from helix.kernel import exact
 from helix.kernel.exchange import KEY
 from helix.kernel.types import Message, Receive, Scope, Send, Span
 from helix.redact import PresidioDetector, RedactMiddleware
@@ -56,6 +57,26 @@ async def test_without_findings_nothing_is_touched(presidio: PresidioDetector) -
     assert provider.bodies == [body]
     assert [message["body"] for message in sent[1:]] == [*pieces, b""]
     assert sent[0]["headers"] == [(b"content-type", b"text/event-stream")]
+
+
+@pytest.mark.parametrize("found", [False, True])
+async def test_nothing_goes_on_that_was_not_looked_at(found: bool) -> None:
+    """Of a key that is said twice the last counts, and the first, which others may read, does not reach them."""
+    first, last = '[{"role":"user","content":"Ann"}]', f'[{{"role":"user","content":"{"Bob" if found else "Hi"}"}}]'
+    body = f'{{"model":"m","messages":{first},"m\\u0065ssages" : {last}}}'.encode()
+    provider = Provider(lambda _: chat_answer("Hi"))
+    given = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Message:
+        return given.pop()
+
+    async def send(message: Message) -> None:
+        return None
+
+    scope = scope_of("/v1/chat/completions")
+    await RedactMiddleware(provider, detector=FixedDetector(NAME=["Ann", "Bob"]))(scope, receive, send)
+    assert b"Ann" not in provider.bodies[0]
+    assert last_text(provider.requests[0]) == ("<NAME_1>" if found else "Hi")
 
 
 async def test_a_history_sent_again_gets_the_same_placeholders(presidio: PresidioDetector) -> None:
@@ -412,3 +433,118 @@ def test_wrong_options_are_named(options: dict[str, Any], says: str) -> None:
     """A constructor checks its values and says what is allowed."""
     with pytest.raises(ValueError, match=says):
         RedactMiddleware(Provider(echo), **options)
+
+
+@pytest.mark.parametrize("ids", [[1, 2], [[1, 2], [3]]], ids=["ids", "lists of ids"])
+@pytest.mark.parametrize(("path", "field"), [("/v1/completions", "prompt"), ("/v1/embeddings", "input")])
+async def test_token_ids_are_refused(presidio: PresidioDetector, path: str, field: str, ids: Any) -> None:
+    """Nobody can look for personal data in them; who does not mind says so."""
+    provider = Provider(lambda _: {})
+    payload = {"model": "m", field: ids}
+    reply = await call(RedactMiddleware(provider, detector=presidio), payload, path)
+    assert (reply.status, reply.json()["error"]["param"], provider.bodies) == (400, field, [])
+    assert "send text" in reply.json()["error"]["message"]
+    await call(RedactMiddleware(provider, detector=presidio, token_ids="pass"), payload, path)
+    assert provider.requests == [payload]
+
+
+async def test_labels_and_names_and_documents_of_chat(presidio: PresidioDetector) -> None:
+    """What says who somebody is beside the prompt, metadata's keys and numbers too; labels do not shift the rest."""
+    provider = Provider(echo)
+    payload = {
+        "model": "m",
+        "user": "a@x.com",
+        "safety_identifier": "b@x.com",
+        "prompt_cache_key": "c@x.com",
+        "metadata": {"d@x.com": 4111111111111111, "n": "1"},
+        "documents": [{"title": "of e@x.com", "n": [1]}, "e@x.com"],
+        "messages": [{"role": "user", "name": "f@x.com", "content": "I'm f@x.com"}],
+    }
+    reply = await call(RedactMiddleware(provider, detector=presidio), payload)
+    assert provider.requests == [
+        {
+            "model": "m",
+            "user": "<EMAIL_ADDRESS_1>",
+            "safety_identifier": "<EMAIL_ADDRESS_2>",
+            "prompt_cache_key": "<EMAIL_ADDRESS_3>",
+            "metadata": {"<EMAIL_ADDRESS_4>": "<CREDIT_CARD_1>", "n": "1"},
+            "documents": [{"title": "of <EMAIL_ADDRESS_5>", "n": [1]}, "<EMAIL_ADDRESS_5>"],
+            "messages": [{"role": "user", "name": "EMAIL_ADDRESS_6", "content": "I'm <EMAIL_ADDRESS_6>"}],
+        }
+    ]
+    assert reply.json()["choices"][0]["message"]["content"] == "You said: I'm f@x.com"
+
+
+async def test_labels_of_responses_come_back(presidio: PresidioDetector) -> None:
+    """OpenAI repeats them in the answer."""
+    provider = Provider(lambda request: {"object": "response", "output": [], **request})
+    payload = {"model": "m", "input": "Hi", "user": "a@x.com", "metadata": {"who": "b@x.com"}}
+    reply = await call(RedactMiddleware(provider, detector=presidio), payload, "/v1/responses")
+    [sent] = provider.requests
+    assert (sent["user"], sent["metadata"]) == ("<EMAIL_ADDRESS_1>", {"who": "<EMAIL_ADDRESS_2>"})
+    assert (reply.json()["user"], reply.json()["metadata"]) == (payload["user"], payload["metadata"])
+
+
+async def test_objects_of_messages_are_read_as_their_json_would_be(presidio: PresidioDetector) -> None:
+    """Keys and numbers of tool inputs and of results, which an echo brings back; sources and who is served."""
+
+    def answer(request: Any) -> Any:
+        block = {"type": "tool_use", "id": "t", "name": "f", "input": request["messages"][0]["content"][0]["input"]}
+        return {"type": "message", "role": "assistant", "content": [block], "stop_reason": "tool_use"}
+
+    provider = Provider(answer)
+    given = {"a@x.com": {"card": 4111111111111111, "n": 1.5, "long": 12345678901234567890123}}
+    results = [{"mail": "b@x.com"}, ["b@x.com"], {"type": "x_result", "stdout": "b@x.com"}]
+    found = {"type": "search_result", "source": "by b@x.com", "title": "b@x.com", "content": []}
+    payload = {
+        "model": "m",
+        "max_tokens": 9,
+        "metadata": {"user_id": "u@x.com"},
+        "messages": [
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "f", "input": given}]},
+            {
+                "role": "user",
+                "content": [*({"type": "tool_result", "tool_use_id": "t", "content": each} for each in results), found],
+            },
+        ],
+    }
+    body = exact.dumps(payload)
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await RedactMiddleware(provider, detector=presidio)(scope_of("/v1/messages"), receive, send)
+    out = exact.loads(provider.bodies[0])
+    assert out["metadata"] == {"user_id": "<EMAIL_ADDRESS_1>"}
+    assert out["messages"][0]["content"][0]["input"] == {
+        "<EMAIL_ADDRESS_2>": {"card": "<CREDIT_CARD_1>", "n": 1.5, "long": 12345678901234567890123}
+    }
+    first, second, third, source = out["messages"][1]["content"]
+    assert [block["content"] for block in (first, second, third)] == [
+        {"mail": "<EMAIL_ADDRESS_3>"},
+        ["<EMAIL_ADDRESS_3>"],
+        {"type": "x_result", "stdout": "<EMAIL_ADDRESS_3>"},
+    ]
+    assert (source["source"], source["title"]) == ("by <EMAIL_ADDRESS_3>", "<EMAIL_ADDRESS_3>")
+    assert orjson.loads(sent[1]["body"])["content"][0]["input"]["a@x.com"]["card"] == "4111111111111111"
+
+
+async def test_a_placeholder_typed_as_a_key_is_not_ours(presidio: PresidioDetector) -> None:
+    """Its number is not given away."""
+    provider = Provider(lambda _: {})
+    payload = {"model": "m", "input": "a@x.com", "metadata": {"<EMAIL_ADDRESS_1>": "x"}}
+    await call(RedactMiddleware(provider, detector=presidio), payload, "/v1/responses")
+    assert provider.requests[0]["input"] == "<EMAIL_ADDRESS_2>"
+
+
+async def test_a_refusal_does_not_quote_the_callers_keys() -> None:
+    """They may be personal data themselves."""
+    app = RedactMiddleware(Provider(echo), detector=FixedDetector(US_SSN=["536-22-8721"]), entities={"US_SSN": "block"})
+    payload = {"model": "m", "prompt": {"id": "p", "variables": {"Ann Smith": "536-22-8721"}}}
+    reply = await call(app, payload, "/v1/responses")
+    assert reply.json()["error"]["param"] == "prompt.variables.*"
+    assert "Ann" not in reply.body.decode()

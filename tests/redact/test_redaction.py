@@ -107,6 +107,7 @@ def test_spans_that_do_not_fit_are_an_outage(spans: list[Span]) -> None:
         (("input",), "input"),
         (("messages", 2, "content", 0, "text"), "messages[2].content[0].text"),
         (("input", 1), "input[1]"),
+        (("messages", 0, "content", 1, "input", "Ann Smith"), "messages[0].content[1].input.*"),
     ],
 )
 def test_places_read_well(path: Path, name: str) -> None:

@@ -6,7 +6,7 @@ paths, so that reading (`texts`) and writing (`replaced`) are one idea in every 
 
 from __future__ import annotations
 
-from helix.kernel.wire.base import Assembler, Channel, Dialect, Path, Question, Text, leaves, replaced
+from helix.kernel.wire.base import Assembler, Channel, Dialect, Path, Question, Text, replaced
 from helix.kernel.wire.chat import CHAT
 from helix.kernel.wire.completions import COMPLETIONS
 from helix.kernel.wire.embeddings import EMBEDDINGS
@@ -28,7 +28,6 @@ __all__ = [
     "Question",
     "Text",
     "dialect_of",
-    "leaves",
     "replaced",
 ]
 

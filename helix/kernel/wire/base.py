@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
+from helix.kernel import exact
 from helix.kernel.errors import HelixError, InvalidRequest
 from helix.kernel.sse import Event
 from helix.kernel.types import Usage
@@ -21,15 +22,25 @@ Channel: TypeAlias = tuple[str | int, ...]
 class Text(NamedTuple):
     """A text and its place.
 
-    `form` is "json" where the text is itself JSON (tool-call arguments), so that what is put into it must be escaped.
+    `form` is "json" where the text is itself JSON (tool-call arguments), so that what is put into it must be escaped;
+    "object" where the place holds a JSON value, which the text spells; "name" where no angle brackets may stand.
     `channel` is set in stream events alone: the running text that this piece continues.
     """
 
     path: Path
     value: str
     role: str = "user"
-    form: Literal["text", "json"] = "text"
+    form: Literal["text", "json", "object", "name"] = "text"
     channel: Channel | None = None
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the text spells a JSON value."""
+        return self.form in ("json", "object")
+
+    def placed(self, text: str) -> Any:
+        """What to put in this place for another text: the text, or the JSON value that it spells."""
+        return exact.loads(text.encode()) if self.form == "object" else text
 
 
 class Question(NamedTuple):
@@ -72,6 +83,14 @@ class Dialect(ABC):
     @abstractmethod
     def texts(self, request: Json) -> list[Text]:
         """Every text of a request that somebody wrote: all roles, all turns, tool calls and tool results too."""
+
+    def labels(self, request: Json) -> list[Text]:
+        """What goes to the provider beside the prompt and may say who somebody is: `user`, `metadata` and the like."""
+        return label_texts(request, ())
+
+    def opaque_input(self, request: Json) -> Path | None:
+        """Where the input is not text but token ids, which nobody but the model can read; None where it is text."""
+        return None
 
     @abstractmethod
     def question(self, request: Json) -> Question | None:
@@ -189,20 +208,22 @@ def replaced(value: Any, edits: Mapping[Path, Any]) -> Any:
     return copy
 
 
-def leaves(value: Any, path: Path, role: str) -> list[Text]:
-    """Every string inside a JSON value that is not empty, in order, for tool inputs that come as objects."""
+_LABELS = ("user", "safety_identifier", "prompt_cache_key")
+
+
+def label_texts(holder: Json, path: Path) -> list[Text]:
+    """The labels of a request, or of an answer that repeats them."""
     found: list[Text] = []
-    stack: list[tuple[Any, Path]] = [(value, path)]
-    while stack:
-        item, at = stack.pop()
-        if isinstance(item, str):
-            if item:
-                found.append(Text(at, item, role))
-        elif isinstance(item, dict):
-            stack.extend((child, (*at, key)) for key, child in reversed(item.items()))
-        elif isinstance(item, list):
-            stack.extend((child, (*at, index)) for index, child in reversed(list(enumerate(item))))
-    return found
+    for key in _LABELS:
+        found += whole_text((*path, key), holder.get(key), "label")
+    return found + object_text((*path, "metadata"), holder.get("metadata"), "label")
+
+
+def object_text(path: Path, value: Any, role: str) -> list[Text]:
+    """The object or array at a place as one text, with its keys and numbers; nothing where it is another or empty."""
+    return (
+        [Text(path, exact.dumps(value).decode(), role, "object")] if value and isinstance(value, (dict, list)) else []
+    )
 
 
 def objects(value: Any) -> list[tuple[int, Json]]:
@@ -245,7 +266,7 @@ def index_of(value: Json, key: str = "index") -> int:
     return index if isinstance(index, int) else 0
 
 
-def whole_text(path: Path, value: Any, role: str, form: Literal["text", "json"] = "text") -> list[Text]:
+def whole_text(path: Path, value: Any, role: str, form: Literal["text", "json", "name"] = "text") -> list[Text]:
     """A place's text, if what is there is one and not empty."""
     return [Text(path, value, role, form)] if value and isinstance(value, str) else []
 

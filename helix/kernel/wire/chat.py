@@ -18,6 +18,7 @@ from helix.kernel.wire.base import (
     index_of,
     need,
     need_objects,
+    object_text,
     objects,
     whole_text,
 )
@@ -29,6 +30,8 @@ _THOUGHTS = ("reasoning_content", "reasoning")
 _BESIDE = frozenset(("tool_calls", "function_call", "audio"))
 # The channels of tool calls: ("arguments", choice, call) of functions, ("input", choice, call) of custom tools.
 _CALLS = ("arguments", "input")
+# Whose messages have the name of a tool.
+_TOOLS = frozenset(("tool", "function"))
 # All that most messages of a request have.
 _PLAIN = frozenset(("role", "content"))
 
@@ -36,8 +39,8 @@ _PLAIN = frozenset(("role", "content"))
 class Chat(ChoicesDialect):
     """OpenAI's chat completions.
 
-    Texts are the messages' contents, reasoning, refusals and tool calls, and a `prediction`. Definitions (tools,
-    response formats) and identifiers (`user`, `name`, `metadata`) are not texts; images, audio and files pass
+    Texts are the messages' contents, authors' names, reasoning, refusals and tool calls, a `prediction` and vLLM's
+    `documents`. Definitions (tools, response formats) and the tools' names are not texts; images, audio and files pass
     untouched. A stream carries all of an answer but `"usage": null`; choices come out in the order of their index.
     """
 
@@ -79,9 +82,11 @@ class Chat(ChoicesDialect):
             _check_content(prediction, "prediction")
 
     def texts(self, request: Json) -> list[Text]:
-        """Every message's texts in order, tool calls and tool results too, and a predicted output."""
-        found: list[Text] = []
+        """vLLM's `documents`; every message's texts in order, tool calls and results too; a predicted output."""
+        found = object_text(("documents",), request.get("documents"), "document")
         for index, message in enumerate(request["messages"]):
+            if message["role"] not in _TOOLS:
+                found += whole_text(("messages", index, "name"), message.get("name"), "name", "name")
             found += _message_texts(message, ("messages", index), message["role"])
         prediction = request.get("prediction")
         if prediction is not None:

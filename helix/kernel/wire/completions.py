@@ -51,6 +51,10 @@ class Completions(ChoicesDialect):
             found.append(Text(("suffix",), request["suffix"]))
         return found
 
+    def opaque_input(self, request: Json) -> Path | None:
+        """`prompt`, where it is token ids."""
+        return ("prompt",) if is_token_ids(request.get("prompt")) else None
+
     def question(self, request: Json) -> Question | None:
         """The prompt, if it is one text."""
         path, prompt = input_question(request.get("prompt"), ("prompt",))
@@ -139,6 +143,11 @@ def check_input(request: Json, key: str, *, optional: bool = False) -> None:
         kinds = {int} if all(set(map(type, ids)) <= {int} for ids in value) else {type(None)}
     if kinds not in ({str}, {int}):
         raise InvalidRequest(f"'{key}' must be a string, strings, token ids or lists of token ids", key)
+
+
+def is_token_ids(value: Any) -> bool:
+    """Whether such a field holds token ids, or lists of them."""
+    return isinstance(value, list) and bool(value) and isinstance(value[0], (int, list))
 
 
 def input_texts(value: Any, path: Path) -> list[Text]:

@@ -12,6 +12,7 @@ from helix.kernel.wire.base import (
     Channel,
     Dialect,
     Json,
+    Path,
     Question,
     Text,
     at_least,
@@ -20,7 +21,7 @@ from helix.kernel.wire.base import (
     need_model,
     objects,
 )
-from helix.kernel.wire.completions import check_input, input_texts
+from helix.kernel.wire.completions import check_input, input_texts, is_token_ids
 
 
 class Embeddings(Dialect):
@@ -40,6 +41,10 @@ class Embeddings(Dialect):
     def texts(self, request: Json) -> list[Text]:
         """The inputs."""
         return input_texts(request["input"], ("input",))
+
+    def opaque_input(self, request: Json) -> Path | None:
+        """`input`, where it is token ids."""
+        return ("input",) if is_token_ids(request["input"]) else None
 
     def question(self, request: Json) -> Question | None:
         """None: a near text has another vector."""

@@ -21,10 +21,10 @@ from helix.kernel.wire.base import (
     event_type,
     fields,
     index_of,
-    leaves,
     need,
     need_model,
     need_objects,
+    object_text,
     objects,
     whole_text,
 )
@@ -255,25 +255,39 @@ def _block_texts(block: Json, path: Path, role: str) -> list[Text]:
         return found  # a plain text block
     found += whole_text((*path, "thinking"), block.get("thinking"), role)
     if "input" in block:  # tool_use, server_tool_use, mcp_tool_use
-        found += leaves(block["input"], (*path, "input"), role)
+        found += object_text((*path, "input"), block["input"], role)
     if block.get("type") in ("document", "search_result"):
-        for field in ("title", "context"):
+        for field in ("title", "context", "source"):  # a document's source is an object
             found += whole_text((*path, field), block.get(field), role)
     source = fields(block, "source")
     if source.get("type") == "text":
         found += whole_text((*path, "source", "data"), source.get("data"), role)
     elif source.get("type") == "content":
         found += _content_texts(source.get("content"), (*path, "source", "content"), role)
+    for field in ("stdout", "stderr"):
+        found += whole_text((*path, field), block.get(field), role)
     if "content" in block:  # tool_result, mcp_tool_result, search_result
-        found += _content_texts(block["content"], (*path, "content"), role)
+        found += _result_texts(block["content"], (*path, "content"), role)
     for index, citation in objects(block.get("citations")):
         found += _citation_texts(citation, (*path, "citations", index), role)
     return found
 
 
+def _result_texts(content: Any, path: Path, role: str) -> list[Text]:
+    """The texts of what a tool gave: a text, blocks, one block, or whatever JSON value is none of them."""
+    if isinstance(content, dict):
+        is_block = isinstance(content.get("type"), str)
+        return _block_texts(content, path, role) if is_block else object_text(path, content, role)
+    found = _content_texts(content, path, role)
+    for index, item in enumerate(content if isinstance(content, list) else ()):
+        if isinstance(item, str):
+            found += whole_text((*path, index), item, role)
+    return found
+
+
 def _citation_texts(citation: Json, path: Path, role: str) -> list[Text]:
     found: list[Text] = []
-    for field in ("cited_text", "document_title", "title"):
+    for field in ("cited_text", "document_title", "title", "source"):
         found += whole_text((*path, field), citation.get(field), role)
     return found
 

@@ -21,9 +21,11 @@ from helix.kernel.wire.base import (
     event_type,
     fields,
     index_of,
+    label_texts,
     need,
     need_model,
     need_objects,
+    object_text,
     objects,
     whole_text,
 )
@@ -251,7 +253,9 @@ def _item_texts(item: Json, path: Path, role: str) -> list[Text]:
             if value and field in _TEXTS:
                 found.append(Text((*path, field), value, role, _form(field)))
         elif field in _PARTS:
-            if isinstance(value, dict):
+            if field == "output" and isinstance(value, dict) and not isinstance(value.get("type"), str):
+                found += object_text((*path, field), value, role)  # a tool's own object
+            elif isinstance(value, dict):
                 found += _item_texts(value, (*path, field), role)
             elif isinstance(value, list):
                 for index, part in enumerate(value):
@@ -270,7 +274,7 @@ def _variable_texts(holder: Json, path: Path) -> list[Text]:
 
 def _answer_texts(answer: Json, path: Path) -> list[Text]:
     found = _items_texts(answer.get("instructions"), (*path, "instructions"), role="system")
-    found += _variable_texts(answer, path)
+    found += _variable_texts(answer, path) + label_texts(answer, path)
     return found + _items_texts(answer.get("output"), (*path, "output"), role="assistant")
 
 

@@ -43,9 +43,10 @@ def question(*messages: Json) -> Question | None:
 
 
 def test_texts_of_a_request_in_order_with_their_roles() -> None:
-    """Contents, reasoning, calls and results; names, images, audio and files are not among them."""
+    """Contents, authors' names, reasoning, calls and results; not tools' names, images, audio and files."""
     assert [(text.value, text.role, text.form) for text in CHAT.texts(CHAT_REQUEST)] == [
         ("Be brief.", "system", "text"),
+        ("ann", "name", "name"),
         ("What is this?", "user", "text"),
         ("A tool would help.", "assistant", "text"),
         ('{"at": "Ann"}', "assistant", "json"),

@@ -25,9 +25,9 @@ from helix.kernel.wire import (
     Dialect,
     Text,
     dialect_of,
-    leaves,
     replaced,
 )
+from helix.kernel.wire.base import object_text
 
 from . import samples
 from .samples import Json, json_objects, json_values
@@ -66,7 +66,23 @@ def at(value: Any, path: tuple[str | int, ...]) -> Any:
 
 def strings(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Every string value of a JSON value and its path."""
-    return ((text.path, text.value) for text in leaves(value, path, ""))
+    if isinstance(value, str):
+        yield path, value
+    for key, child in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from strings(child, (*path, key))
+
+
+def other(text: Text) -> Any:
+    """Something else that fits a text's place."""
+    return {"other": [text.value]} if text.form == "object" else text.value.upper() + "!"
+
+
+def with_others(value: Json, texts: list[Text]) -> Json:
+    """A copy of a JSON value with something else in the place of every text."""
+    changed = copy.deepcopy(value)
+    for text in texts:
+        at(changed, text.path[:-1])[text.path[-1]] = other(text)
+    return changed
 
 
 def assembled(dialect: Dialect, events: list[Event]) -> Json | None:
@@ -82,10 +98,10 @@ def assembled(dialect: Dialect, events: list[Event]) -> Json | None:
 @every_request
 def test_a_request_is_right_and_its_texts_are_where_they_say(dialect: Dialect, request_: Json) -> None:
     dialect.check(request_)
-    texts = dialect.texts(request_)
+    texts = dialect.labels(request_) + dialect.texts(request_)
     assert texts
     assert len({text.path for text in texts}) == len(texts)
-    assert all(at(request_, text.path) == text.value != "" for text in texts)
+    assert all(at(request_, text.path) == text.placed(text.value) != "" for text in texts)
     assert all(text.channel is None for text in texts)
 
 
@@ -93,23 +109,22 @@ def test_a_request_is_right_and_its_texts_are_where_they_say(dialect: Dialect, r
 def test_replacing_every_text_of_a_request_changes_those_places_alone(dialect: Dialect, request_: Json) -> None:
     """Images, ids, options and unknown fields come through; the original is left as it was."""
     before = copy.deepcopy(request_)
-    edits = {text.path: text.value.upper() + "!" for text in dialect.texts(request_)}
-    changed = replaced(request_, edits)
+    texts = dialect.labels(request_) + dialect.texts(request_)
+    changed = replaced(request_, {text.path: other(text) for text in texts})
     assert request_ == before
-    assert dict(strings(changed)) == {path: edits.get(path, value) for path, value in strings(before)}
-    assert replaced(changed, {text.path: text.value for text in dialect.texts(request_)}) == before
+    assert changed == with_others(before, texts)
+    assert replaced(changed, {text.path: text.placed(text.value) for text in texts}) == before
 
 
 @every_answer
 def test_replacing_every_text_of_an_answer_changes_those_places_alone(dialect: Dialect, answer: Json) -> None:
     before = copy.deepcopy(answer)
     texts = dialect.answer_texts(answer)
-    edits = {text.path: text.value.upper() + "!" for text in texts}
-    changed = replaced(answer, edits)
+    changed = replaced(answer, {text.path: other(text) for text in texts})
     assert texts
     assert answer == before
-    assert dict(strings(changed)) == {path: edits.get(path, value) for path, value in strings(before)}
-    assert replaced(answer, {text.path: text.value for text in texts}) == before
+    assert changed == with_others(before, texts)
+    assert replaced(changed, {text.path: text.placed(text.value) for text in texts}) == before
 
 
 @every_request
@@ -131,10 +146,20 @@ def test_replaced_copies_what_it_changes_and_shares_the_rest(value: Json, other:
     assert replaced(value, {(): other}) is other
 
 
-def test_leaves_come_in_order() -> None:
-    value = {"a": ["x", {"b": "y"}, ""], "c": 1, "d": "z"}
-    assert [text.value for text in leaves(value, ("r",), "user")] == ["x", "y", "z"]
-    assert leaves("s", ("r",), "user") == [Text(("r",), "s", "user")]
+def test_an_object_is_one_text_with_keys_and_numbers() -> None:
+    """Its very value comes back from the text, numbers of any length too; what is no object or empty is no text."""
+    value = {"a": ["x", {"b": 12345678901234567890123}], "c": 1.50}
+    [text] = object_text(("r",), value, "user")
+    assert (text.path, text.form, text.is_json) == (("r",), "object", True)
+    assert text.placed(text.value) == value
+    assert (
+        object_text(("r",), {}, "user") == object_text(("r",), "s", "user") == object_text(("r",), None, "user") == []
+    )
+
+
+@every_dialect
+def test_labels_of_the_wrong_type_are_passed_over(dialect: Dialect) -> None:
+    assert dialect.labels({"user": 1, "safety_identifier": [], "metadata": "x"}) == []
 
 
 # Answer ↔ stream
@@ -343,8 +368,10 @@ def test_any_json_object_is_refused_or_can_be_read(dialect: Dialect, data: st.Da
     request = data.draw(requests_of(dialect))
     if bad(dialect, request):
         return
-    for text in dialect.texts(request):
-        assert at(request, text.path) == text.value
+    for text in dialect.labels(request) + dialect.texts(request):
+        assert at(request, text.path) == text.placed(text.value)
+    opaque = dialect.opaque_input(request)
+    assert opaque is None or isinstance(at(request, opaque), list)
     question = dialect.question(request)
     assert question is None or at(request, question.path) == question.text
     most = dialect.max_output_tokens(request)
@@ -363,7 +390,7 @@ def test_any_answer_can_be_read(dialect: Dialect, data: st.DataObject) -> None:
     whole = next((answer for known, answer in ANSWERS if known is dialect), samples.EMBEDDINGS_ANSWER)
     answer = data.draw(damaged(whole) | json_objects)
     for text in dialect.answer_texts(answer):
-        assert at(answer, text.path) == text.value
+        assert at(answer, text.path) == text.placed(text.value)
     dialect.usage(answer)
     dialect.finish_reason(answer)
     dialect.is_complete(answer)
