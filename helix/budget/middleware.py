@@ -15,7 +15,7 @@ from helix.budget.tap import BudgetTap
 from helix.kernel.errors import BackendUnavailable, BudgetExceeded, HelixError, ModelUnpriced
 from helix.kernel.exchange import Exchange, open_exchange
 from helix.kernel.lifecycle import Resource, lifespan
-from helix.kernel.reply import refuse
+from helix.kernel.reply import Guard, refuse
 from helix.kernel.types import (
     ASGIApp,
     Ledger,
@@ -106,11 +106,15 @@ class BudgetMiddleware:
             return await refuse(error)(scope, exchange.receive, send)
         exchange.record.budget["ms"] = (time.perf_counter() - began) * 1000
         worst = reservation.amount if reservation is not None else None
-        tap = BudgetTap(exchange, send, price, worst=worst, hides_usage=hides_usage)
+        guard = Guard(send)
+        tap = BudgetTap(exchange, guard, price, worst=worst, hides_usage=hides_usage)
         # A request that was given up without a reply was under way to the provider; one whose stage failed was not.
         sent = True
         try:
             await self.app(scope, exchange.receive, tap)
+        except HelixError as error:
+            sent = False
+            await guard.fail(error, exchange)
         except Exception:
             sent = False
             raise
