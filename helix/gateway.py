@@ -120,7 +120,7 @@ def build_app(config: Config, parts: Parts) -> Gateway:
     """The gateway of a configuration over its parts. Opens nothing. Raises ConfigError for a wrong model list."""
     helix = config.helix
     router = Router(config.model_list, config.router_settings)
-    price = _price(config)
+    price = _price(router)
     limits = tuple(
         Limit("everybody", item.window, Money.from_usd(item.limit_usd), item.name) for item in helix.budget.limits
     )
@@ -177,7 +177,7 @@ def build_app(config: Config, parts: Parts) -> Gateway:
             ttl_seconds=helix.cache.ttl_seconds,
             partition=partition_by(helix.cache.share),
             on_outage=helix.cache.on_outage,
-            price=price,
+            price=price.table,
         )
     if parts.detector is not None:
         app = RedactMiddleware(
@@ -217,44 +217,14 @@ def partition_by(share: Share) -> Callable[[Exchange], str]:
     return partition
 
 
-def _price(config: Config) -> GroupPrices:
-    """LiteLLM's table with the prices that the model list gives itself.
-
-    A name costs what the dearest of its deployments does, those of its fallbacks among them.
-    """
-    custom: dict[str, ModelPrice] = {}
-    groups: dict[str, list[str]] = {}
-    for model in config.model_list:
-        params, info = model.get("litellm_params", {}), model.get("model_info", {})
-        target = str(params.get("model", ""))
-        own = ModelPrice.of({**info, **{key: params[key] for key in params if key.endswith("_per_token")}})
-        if own is not None:
-            custom[target] = own
-        if "*" not in target:
-            groups.setdefault(str(model.get("model_name")), []).append(target)
-    reach = {name: _reachable(name, groups, _fallbacks(config.router_settings)) for name in groups}
-    return GroupPrices(PriceTable.load(custom=custom), reach)
-
-
-def _fallbacks(settings: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Where each name may lead when it fails; under "*", where any may."""
-    leads: dict[str, list[str]] = {"*": list(settings.get("default_fallbacks") or ())}
-    for key in ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks"):
-        for entry in settings.get(key) or ():
-            for name, targets in entry.items():
-                leads.setdefault(name, []).extend(target for target in targets if isinstance(target, str))
-    return leads
-
-
-def _reachable(name: str, groups: Mapping[str, list[str]], leads: Mapping[str, list[str]]) -> list[str]:
-    """The deployments' models that a request for a name can end at."""
-    seen, waiting = set[str](), [name]
-    while waiting:
-        at = waiting.pop()
-        if at not in seen:
-            seen.add(at)
-            waiting += [*leads.get(at, ()), *leads["*"]]
-    return list(dict.fromkeys(target for at in seen for target in groups.get(at, (at,))))
+def _price(router: Router) -> GroupPrices:
+    """LiteLLM's table with the prices that the model list gives itself, by the names that callers use."""
+    custom = {
+        deployment.qualified: own
+        for deployment in router.deployments
+        if (own := ModelPrice.of(deployment.info)) is not None
+    }
+    return GroupPrices(PriceTable.load(custom=custom), router.leads_to)
 
 
 def _sink(config: Config, parts: Parts) -> Sink | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from helix.kernel.types import NANO_PER_USD, Money, Usage
 
 __all__ = ["GroupPrices", "ModelPrice", "PriceTable", "Rates"]
 
+MAX_NAMES = 4096
+"""Names whose members are remembered; a caller can make up any number that a pattern matches."""
+
 TABLE_NAME = "model_prices_and_context_window_backup.json"
 
 # What LiteLLM's calculators do for single providers beyond their rows in the table.
@@ -24,6 +28,16 @@ _INCLUSIVE_THRESHOLDS = frozenset({"xai"})  # the long-context rate begins at th
 _REASONING_IS_OUTPUT = frozenset({"xai"})
 _FLAT = frozenset({"perplexity"})  # neither long inputs nor cached ones have a rate of their own
 _SELF_HOSTED = frozenset({"lemonade"})
+_PRIORITY = "_priority"
+# Rates by the token that a caller can choose and that `Usage` does not tell apart.
+_OTHER_INPUT = (
+    "input_cost_per_audio_token",
+    "input_cost_per_image_token",
+    "input_cost_per_video_token",
+    "cache_creation_input_audio_token_cost",
+    "cache_creation_input_token_cost_above_1hr",
+)
+_OTHER_OUTPUT = ("output_cost_per_audio_token", "output_cost_per_image_token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +49,10 @@ class Rates:
     cache_read: float
     cache_write: float
     reasoning: float
+    dearest_input: float = 0.0
+    """What an input token costs at most by a rate that no usage tells apart: spoken, or cached for an hour."""
+    dearest_output: float = 0.0
+    """The same for output: spoken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +60,19 @@ class ModelPrice:
     """A model's rates, its dearer rates for long inputs, and the sizes it is capped at.
 
     `tiers` are (threshold, rates), ascending: the last whose threshold the input tokens exceed holds for the whole
-    request. `max_input_tokens` and `max_output_tokens` are None where the table does not know them.
+    request. `max_input_tokens` and `max_output_tokens` are None where the table does not know them. `priority` are the
+    prices for priority processing (`service_tier`), None where they are the same.
+
+    Booked are input, cached and written tokens, output and reasoning, at the ordinary or the priority rates; a cache
+    entry for an hour is booked like one for five minutes, sound like text, flex like the ordinary tier. What is
+    reserved covers the dearest of all of these.
     """
 
     rates: Rates
     tiers: tuple[tuple[float, Rates], ...] = ()
     max_input_tokens: int | None = None
     max_output_tokens: int | None = None
+    priority: ModelPrice | None = None
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> ModelPrice | None:
@@ -70,6 +94,7 @@ class ModelPrice:
             () if provider in _FLAT else tiers,
             _tokens(entry.get("max_input_tokens")),
             _tokens(entry.get("max_output_tokens")),
+            cls.of(_priority(entry)) if any(key.endswith(_PRIORITY) for key in entry) else None,
         )
 
     def cost(self, usage: Usage) -> Money:
@@ -92,15 +117,16 @@ class ModelPrice:
         return Money(round((input_usd + output_usd) * NANO_PER_USD))
 
     def dearest(self, input_tokens: int, output_tokens: int) -> Money:
-        """The most so many tokens can cost: input fresh, cached or written to a cache, output spoken or thought."""
+        """The most so many tokens can cost, of whatever kind they are and in whatever tier."""
         rates = self.rates
         for threshold, dearer in self.tiers:
             if input_tokens <= threshold:
                 break
             rates = dearer
-        usd = input_tokens * max(rates.input, rates.cache_read, rates.cache_write)
-        usd += output_tokens * max(rates.output, rates.reasoning)
-        return Money(math.ceil(usd * NANO_PER_USD))
+        usd = input_tokens * max(rates.input, rates.cache_read, rates.cache_write, rates.dearest_input)
+        usd += output_tokens * max(rates.output, rates.reasoning, rates.dearest_output)
+        most = Money(math.ceil(usd * NANO_PER_USD))
+        return most if self.priority is None else max(most, self.priority.dearest(input_tokens, output_tokens))
 
 
 class PriceTable:
@@ -141,6 +167,11 @@ class PriceTable:
         price = self.find(model)
         return None if price is None else price.cost(usage)
 
+    def priority(self, model: str, usage: Usage) -> Money | None:
+        """The cost of a usage at the rates for priority processing, or None for a model without a price."""
+        price = self.find(model)
+        return None if price is None else (price.priority or price).cost(usage)
+
     def dearest(self, model: str, input_tokens: int, output_tokens: int) -> Money | None:
         """The most that so many tokens of a model can cost, or None for one without a price."""
         price = self.find(model)
@@ -163,9 +194,11 @@ class PriceTable:
     def _find(self, model: str) -> ModelPrice | None:
         if (price := self._prices.get(model)) is not None:
             return price
-        if model.startswith("ft:"):  # "ft:gpt-4o-2024-08-06:my-org::id" is listed by its base model
-            return self._prices.get(":".join(model.split(":", 2)[:2]))
-        provider, _, name = model.partition("/")
+        provider, slash, name = model.partition("/")
+        if not slash:
+            provider, name = "", model
+        if name.startswith("ft:"):  # "ft:gpt-4o-2024-08-06:my-org::id" is listed by its base model
+            name = ":".join(name.split(":", 2)[:2])
         # "bedrock" is also "bedrock_converse", "vertex_ai" also "vertex_ai-language-models". Somebody's own server that
         # serves a model of the same name is another provider, and has no price here.
         if name and self._providers.get(name, "").startswith(provider):
@@ -177,33 +210,34 @@ class GroupPrices:
     """The price of a name that stands for several models: the dearest of them, so that a reservation covers any.
 
     A gateway routes "gpt-4o" to any deployment of that group or of its fallbacks; a budget must reserve before it
-    does. A group with a member without a price has none.
+    does. `members` says which models a name can end at, none for a name that stands for itself. A group with a member
+    without a price has none.
     """
 
-    def __init__(self, table: PriceTable, groups: Mapping[str, Iterable[str]]) -> None:
-        self._table = table
-        self._groups = {name: tuple(members) for name, members in groups.items()}
+    def __init__(self, table: PriceTable, members: Callable[[str], Sequence[str]]) -> None:
+        self.table = table
+        """What single models of providers cost: asked for the one that has answered."""
+        self._members = lru_cache(MAX_NAMES)(members)
 
     def __call__(self, model: str, usage: Usage) -> Money | None:
         """The cost of a usage: the most any member asks for it; None where one has no price."""
-        members = self._groups.get(model)
-        if members is None:
-            return self._table(model, usage)
-        costs = [self._table(member, usage) for member in members]
-        return max((cost for cost in costs if cost is not None), default=None) if None not in costs else None
+        return _most(self.table(member, usage) for member in self._members_of(model))
+
+    def priority(self, model: str, usage: Usage) -> Money | None:
+        """The same at the rates for priority processing."""
+        return _most(self.table.priority(member, usage) for member in self._members_of(model))
 
     def dearest(self, model: str, input_tokens: int, output_tokens: int) -> Money | None:
         """The most that so many tokens can cost with any member; None where one has no price."""
-        costs = [self._table.dearest(name, input_tokens, output_tokens) for name in self._groups.get(model, (model,))]
-        return max((cost for cost in costs if cost is not None), default=None) if None not in costs else None
+        return _most(self.table.dearest(member, input_tokens, output_tokens) for member in self._members_of(model))
 
     def find(self, model: str) -> ModelPrice | None:
         """The group's sizes in the form of one price: the largest of each; None where a member is not known."""
-        members = self._groups.get(model, (model,))
+        members = self._members_of(model)
         if len(members) == 1:
-            return self._table.find(members[0])
-        prices = [price for member in members if (price := self._table.find(member)) is not None]
-        if len(prices) != len(members) or not prices:
+            return self.table.find(members[0])
+        prices = [price for member in members if (price := self.table.find(member)) is not None]
+        if len(prices) != len(members):
             return None
         inputs, outputs = [p.max_input_tokens for p in prices], [p.max_output_tokens for p in prices]
         return ModelPrice(
@@ -212,6 +246,14 @@ class GroupPrices:
             None if None in inputs else max(size for size in inputs if size is not None),
             None if None in outputs else max(size for size in outputs if size is not None),
         )
+
+    def _members_of(self, model: str) -> Sequence[str]:
+        return self._members(model) or (model,)
+
+
+def _most(costs: Iterable[Money | None]) -> Money | None:
+    found = list(costs)
+    return max((cost for cost in found if cost is not None), default=None) if None not in found else None
 
 
 def bundled_table() -> Path | None:
@@ -267,7 +309,26 @@ def _rates(entry: Mapping[str, Any], provider: str, suffix: str, below: Rates | 
     reasoning = _rate(entry, "output_cost_per_reasoning_token")
     if reasoning is None or provider in _REASONING_IS_OUTPUT:
         reasoning = tokens_out
-    return Rates(tokens_in, tokens_out, read, written, reasoning)
+    return Rates(
+        tokens_in,
+        tokens_out,
+        read,
+        written,
+        reasoning,
+        _largest(entry, _OTHER_INPUT, suffix, below.dearest_input if below else 0.0),
+        _largest(entry, _OTHER_OUTPUT, suffix, below.dearest_output if below else 0.0),
+    )
+
+
+def _largest(entry: Mapping[str, Any], keys: Sequence[str], suffix: str, least: float) -> float:
+    return max(least, *(_rate(entry, key + suffix) or 0.0 for key in keys))
+
+
+def _priority(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The same row with the rates for priority processing in the place of the ordinary ones, where it has them."""
+    dear = {key.removesuffix(_PRIORITY): value for key, value in entry.items() if key.endswith(_PRIORITY)}
+    rest = {key: value for key, value in entry.items() if not key.endswith(_PRIORITY)}
+    return rest | {key: value for key, value in dear.items() if value is not None}
 
 
 def _thresholds_as_tiers(entry: Mapping[str, Any], provider: str, base: Rates) -> tuple[tuple[float, Rates], ...]:

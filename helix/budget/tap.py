@@ -26,6 +26,7 @@ class BudgetTap(Tap):
         "_price",
         "_readable",
         "_settled",
+        "_tier",
         "worst",
     )
 
@@ -41,6 +42,7 @@ class BudgetTap(Tap):
         self._ended = False
         self._readable = False
         self._settled: Money | None = None
+        self._tier = ""
 
     async def on_start(self, headers: HeaderList) -> HeaderList:
         """Note who answered; tell the cost of a whole answer."""
@@ -62,6 +64,7 @@ class BudgetTap(Tap):
         if isinstance(answer, dict) and dialect is not None and self.status < 400:
             self._readable = self._ended = True
             self._note_model(answer)
+            self._note_tier(answer)
             self._counted = self.exchange.usage(answer)
             if self._counted is None:
                 self._deliver(text.value for text in dialect.answer_texts(answer))
@@ -82,6 +85,7 @@ class BudgetTap(Tap):
             if isinstance(payload, dict):
                 if not self._answered_by:
                     self._note_model(payload)
+                self._note_tier(payload)
                 self._counted = dialect.event_usage(payload, self._counted)
                 self._deliver(text.value for text in dialect.event_texts(payload) if text.channel is not None)
                 if self._hides_usage and dialect.is_usage_only(payload):
@@ -111,20 +115,35 @@ class BudgetTap(Tap):
         elif not self._ended:
             output_tokens = max(usage.output_tokens, tokens_of(self._delivered_bytes))
             usage = Usage(usage.input_tokens, output_tokens, usage.cached_input_tokens, usage.cache_write_tokens)
-        for model in (*self._answered_by, self.exchange.model):
-            cost = self._price(model, usage)
+        # The name in the request may stand for several models; what has answered is one.
+        one: Price = getattr(self._price, "table", self._price)
+        for price, model in (*((one, model) for model in self._answered_by), (self._price, self.exchange.model)):
+            dear = getattr(price, "priority", None) if self._is_priority() else None
+            cost = (dear or price)(model, usage)
             if cost is not None:
                 # What was counted at the proper end is final; the header and the ledger both ask.
                 self._settled = cost if self._ended and self._counted is not None and not given_up else None
                 return cost
         return None
 
+    def _is_priority(self) -> bool:
+        """Whether the priority tier is billed: the answer's word, where it has one, else the request's."""
+        return (self._tier or self.exchange.payload.get("service_tier")) == "priority"
+
     def _note_model(self, payload: dict[str, Any]) -> None:
         for holder in (payload, payload.get("response"), payload.get("message")):
-            model = holder.get("model") if isinstance(holder, dict) else None
+            if not isinstance(holder, dict):
+                continue
+            model = holder.get("model")
             if isinstance(model, str) and model:
                 self._answered_by.append(model)
                 return
+
+    def _note_tier(self, payload: dict[str, Any]) -> None:
+        for holder in (payload, payload.get("response")):
+            tier = holder.get("service_tier") if isinstance(holder, dict) else None
+            if isinstance(tier, str):
+                self._tier = tier  # in a stream the last word counts: the first may be the request's own
 
     def _deliver(self, texts: Any) -> None:
         for text in texts:

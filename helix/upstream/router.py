@@ -129,6 +129,25 @@ class Router:
         if not self.knows(model):
             raise ModelNotFound(self._unknown(), "model")
 
+    def leads_to(self, model: str) -> tuple[str, ...]:
+        """The providers' models that a request for this name can end at, those of its fallbacks among them; none for
+        a name that is not known."""
+        found: dict[str, None] = {}
+        seen, waiting = set[tuple[str, str]](), [model]
+        while waiting:
+            group, name = self._find(waiting.pop())
+            if group is None or (group.name, name) in seen:
+                continue
+            seen.add((group.name, name))
+            found |= dict.fromkeys(group.target(deployment, name).qualified for deployment in group.deployments)
+            for fallbacks in (
+                self.settings.fallbacks,
+                self.settings.context_window_fallbacks,
+                self.settings.content_policy_fallbacks,
+            ):
+                waiting += self._fallbacks_of(fallbacks, group, name)
+        return tuple(found)
+
     async def ask(self, exchange: Exchange, caller: Caller) -> Answer:
         """The first good answer of the model's deployments and fallbacks.
 

@@ -9,7 +9,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from helix.budget import BudgetMiddleware, ModelPrice, PriceTable
+from helix.budget import BudgetMiddleware, GroupPrices, ModelPrice, PriceTable
 from helix.budget.price import Rates
 from helix.budget.redis import RedisLedger
 from helix.embedded.redis import EmbeddedRedis
@@ -211,12 +211,73 @@ async def test_a_stage_that_fails_inside_costs_nothing(make: Make, ledger: Redis
     assert await spent(ledger, budget) == (0, 0)
 
 
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/chat/completions"])
+async def test_a_garbled_stream_ends_in_an_error_event(make: Make, ledger: RedisLedger, path: str) -> None:
+    """A stage replies, it does not raise; what was delivered is charged."""
+    request = {**chat_request(stream=True), "input": "hi"}
+    seen: list[bytes] = []
+    budget = make(streams(b"{}", b"not json"))
+    reply = await post(budget, request, path, on_body=seen.append)
+    assert reply.status == 200
+    if path == "/v1/responses":  # whose events have to be read, to be numbered
+        assert b'"code":"upstream_invalid_response"' in seen[-1]
+        assert b"not json" not in reply.body
+    assert await spent(ledger, budget) > (0, 0)
+
+
+async def test_an_error_from_inside_is_replied(make: Make, ledger: RedisLedger) -> None:
+    """One of Helix's own, raised by whatever stands inside before it replied: nothing is charged."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise UpstreamUnreachable("nobody there")
+
+    budget = make(app)
+    reply = await post(budget, chat_request())
+    assert (reply.status, reply.json()["error"]["code"]) == (502, "upstream_unreachable")
+    assert await spent(ledger, budget) == (0, 0)
+
+
 async def test_the_model_that_answered_is_the_one_that_is_charged(make: Make, ledger: RedisLedger) -> None:
     """x-helix-model says so; a fallback to a dearer model is charged at the dearer price."""
     budget = make(answers(chat_answer(USAGE), headers=((b"x-helix-model", b"dear"),)))
     reply = await post(budget, chat_request())
     assert reply.headers["x-helix-cost-usd"] == "0.003007"
     assert await spent(ledger, budget) == (3_007_000, 0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told", "cost"),
+    [
+        (None, None, 10_000),
+        ("priority", None, 20_000),
+        ("priority", "priority", 20_000),
+        (None, "priority", 20_000),
+        ("priority", "default", 10_000),
+    ],
+)
+async def test_the_tier_that_answered_is_the_one_that_is_charged(
+    make: Make, ledger: RedisLedger, asked: str | None, told: str | None, cost: int
+) -> None:
+    """The answer's `service_tier`, else the request's; either is covered by what was reserved."""
+    row = {"input_cost_per_token": 1e-6, "output_cost_per_token": 1e-6}
+    price = ModelPrice.of({**row, "input_cost_per_token_priority": 2e-6, "output_cost_per_token_priority": 2e-6})
+    assert price is not None
+    answer = {**chat_answer(USAGE), **({"service_tier": told} if told else {})}
+    budget = make(answers(answer), price=PriceTable({"priced": price}))
+    state: dict[str, Any] = {}
+    await post(budget, chat_request(**({"service_tier": asked} if asked else {})), state=state)
+    assert await spent(ledger, budget) == (cost, 0)
+
+
+async def test_what_answered_is_charged_by_itself_not_as_the_dearest_of_its_name(
+    make: Make, ledger: RedisLedger
+) -> None:
+    """A provider's model may be called like a group, or match a pattern, that leads to a dearer one."""
+    groups = GroupPrices(PRICES, lambda name: ("priced", "dear") if name == "priced" else ())
+    inner = answers(chat_answer(USAGE), headers=((b"x-helix-model", b"priced"),))
+    budget = make(inner, price=groups, limits=[Limit("wide", "day", Money(10**9))])
+    await post(budget, chat_request())
+    assert await spent(ledger, budget, Limit("wide", "day", Money(10**9))) == (3007, 0)
 
 
 async def test_a_request_that_the_budget_cannot_pay_is_refused(make: Make, ledger: RedisLedger) -> None:

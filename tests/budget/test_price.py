@@ -115,6 +115,7 @@ def test_reading_the_table_does_not_import_litellm() -> None:
         ("vertex_ai/gemini-2.5-pro", "gemini-2.5-pro"),
         ("bedrock/anthropic.claude-3-5-sonnet-20240620-v1:0", "anthropic.claude-3-5-sonnet-20240620-v1:0"),
         ("ft:gpt-4o-2024-08-06:my-org::abc123", "ft:gpt-4o-2024-08-06"),
+        ("openai/ft:gpt-4o-2024-08-06:my-org::abc123", "ft:gpt-4o-2024-08-06"),
     ],
 )
 def test_a_model_is_found_with_and_without_its_provider(table: PriceTable, name: str, same_as: str) -> None:
@@ -179,7 +180,8 @@ def test_a_group_costs_what_its_dearest_member_costs() -> None:
     assert cheap is not None
     assert dear is not None
     table = PriceTable({"a": cheap, "b": dear})
-    prices = GroupPrices(table, {"both": ["a", "b"], "half": ["a", "unknown"], "none": []})
+    groups = {"both": ["a", "b"], "half": ["a", "unknown"]}
+    prices = GroupPrices(table, lambda name: groups.get(name, ()))
     assert prices("both", Usage(10, 0)) == Money(30)
     assert prices("both", Usage(0, 10)) == Money(50)
     assert prices("half", Usage(1, 1)) is None
@@ -189,3 +191,34 @@ def test_a_group_costs_what_its_dearest_member_costs() -> None:
     assert sizes is not None
     assert sizes.max_output_tokens == 8
     assert prices.find("half") is None
+
+
+def test_what_is_reserved_covers_every_rate_that_a_caller_can_choose(table: PriceTable) -> None:
+    """Priority processing, cache entries for an hour, sound; at long inputs too, for each model of the table."""
+    assert table.dearest("gpt-4.1", 0, 10**6) == table.priority("gpt-4.1", Usage(0, 10**6))
+    assert table.priority("gpt-4.1", Usage(0, 10**6)) > table("gpt-4.1", Usage(0, 10**6))  # type: ignore[operator]
+    path = bundled_table()
+    assert path is not None
+    for name, row in orjson.loads(path.read_bytes()).items():
+        if name == "sample_spec" or table.find(name) is None or row.get("litellm_provider") == "lemonade":
+            continue
+        for kind, keys in (
+            ("in", ("input_cost_per_token_priority", "cache_creation_input_token_cost_above_1hr")),
+            ("in", ("input_cost_per_audio_token", "cache_creation_input_token_cost_priority")),
+            ("out", ("output_cost_per_token_priority", "output_cost_per_audio_token")),
+        ):
+            held = table.dearest(name, 1000, 0) if kind == "in" else table.dearest(name, 0, 1000)
+            assert held is not None
+            for key in keys:
+                assert held.nano_usd >= int(1000 * float(row.get(key) or 0) * 1e9), (name, key)
+
+
+def test_priority_costs_equal_litellms(table: PriceTable, litellm: Any) -> None:
+    """At its own rates where the table has them, else at the ordinary ones."""
+    for model in ("gpt-4.1", "gpt-4o", "gpt-5", "o3", "claude-haiku-4-5"):
+        theirs = litellm.cost_calculator.cost_per_token(
+            model=model, prompt_tokens=1000, completion_tokens=500, service_tier="priority"
+        )
+        ours = table.priority(model, Usage(1000, 500))
+        assert ours is not None
+        assert ours.nano_usd == round(float(sum(theirs)) * 1e9), model

@@ -379,3 +379,31 @@ def test_a_name_in_the_settings_that_leads_nowhere(settings: dict[str, Any], pat
     with pytest.raises(ConfigError, match="there is no model 'none' in model_list") as error:
         Router([deployment("http://a")], settings)
     assert error.value.param == path
+
+
+def test_what_a_name_leads_to() -> None:
+    """Aliases in both forms, patterns, fallbacks of fallbacks, circles; nothing for a name that is not known."""
+
+    def entry(name: str, model: str) -> dict[str, Any]:
+        return {"model_name": name, "litellm_params": {"model": model}}
+
+    router = Router(
+        [
+            entry("fast", "openai/gpt-4o-mini"),
+            entry("fast", "azure/mini"),
+            entry("smart", "gpt-4o"),
+            entry("long", "anthropic/claude-opus-4-5"),
+            entry("prod-*", "openai/*"),
+        ],
+        {
+            "model_group_alias": {"quick": "fast", "secret": {"model": "prod-o3", "hidden": True}},
+            "fallbacks": [{"fast": ["smart"]}, {"smart": ["fast"]}],
+            "context_window_fallbacks": [{"smart": ["long"]}],
+        },
+    )
+    every = {"openai/gpt-4o-mini", "azure/mini", "openai/gpt-4o", "anthropic/claude-opus-4-5"}
+    assert set(router.leads_to("fast")) == set(router.leads_to("quick")) == set(router.leads_to("smart")) == every
+    assert router.leads_to("long") == ("anthropic/claude-opus-4-5",)
+    assert router.leads_to("prod-gpt-4.1") == ("openai/gpt-4.1",)
+    assert router.leads_to("secret") == ("openai/o3",)
+    assert router.leads_to("unknown") == ()
