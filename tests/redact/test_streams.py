@@ -83,6 +83,22 @@ async def test_a_stream_without_finish_loses_nothing(end: list[Event]) -> None:
     assert "".join(_contents(reply)) == "a <NA"
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        Event.of({"error": {"message": "overloaded", "type": "server_error"}}),
+        Event(b"overloaded", "error"),
+        Event.of({"error": {"message": "overloaded"}}, "error"),
+    ],
+    ids=["object", "words", "named"],
+)
+async def test_what_waits_is_said_before_an_error(error: Event) -> None:
+    """After an error event nobody listens any more."""
+    reply = await _stream([_delta(content="a <NA"), error])
+    assert _contents(reply) == ["a ", "<NA"]
+    assert reply.events()[-1].data == error.data
+
+
 async def test_channels_do_not_mix() -> None:
     """Two choices and reasoning are streams of their own."""
 
