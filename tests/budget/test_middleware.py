@@ -9,7 +9,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from helix.budget import BudgetMiddleware, ModelPrice, PriceTable
+from helix.budget import BudgetMiddleware, GroupPrices, ModelPrice, PriceTable
 from helix.budget.price import Rates
 from helix.budget.redis import RedisLedger
 from helix.embedded.redis import EmbeddedRedis
@@ -243,6 +243,41 @@ async def test_the_model_that_answered_is_the_one_that_is_charged(make: Make, le
     reply = await post(budget, chat_request())
     assert reply.headers["x-helix-cost-usd"] == "0.003007"
     assert await spent(ledger, budget) == (3_007_000, 0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told", "cost"),
+    [
+        (None, None, 10_000),
+        ("priority", None, 20_000),
+        ("priority", "priority", 20_000),
+        (None, "priority", 20_000),
+        ("priority", "default", 10_000),
+    ],
+)
+async def test_the_tier_that_answered_is_the_one_that_is_charged(
+    make: Make, ledger: RedisLedger, asked: str | None, told: str | None, cost: int
+) -> None:
+    """The answer's `service_tier`, else the request's; either is covered by what was reserved."""
+    row = {"input_cost_per_token": 1e-6, "output_cost_per_token": 1e-6}
+    price = ModelPrice.of({**row, "input_cost_per_token_priority": 2e-6, "output_cost_per_token_priority": 2e-6})
+    assert price is not None
+    answer = {**chat_answer(USAGE), **({"service_tier": told} if told else {})}
+    budget = make(answers(answer), price=PriceTable({"priced": price}))
+    state: dict[str, Any] = {}
+    await post(budget, chat_request(**({"service_tier": asked} if asked else {})), state=state)
+    assert await spent(ledger, budget) == (cost, 0)
+
+
+async def test_what_answered_is_charged_by_itself_not_as_the_dearest_of_its_name(
+    make: Make, ledger: RedisLedger
+) -> None:
+    """A provider's model may be called like a group, or match a pattern, that leads to a dearer one."""
+    groups = GroupPrices(PRICES, lambda name: ("priced", "dear") if name == "priced" else ())
+    inner = answers(chat_answer(USAGE), headers=((b"x-helix-model", b"priced"),))
+    budget = make(inner, price=groups, limits=[Limit("wide", "day", Money(10**9))])
+    await post(budget, chat_request())
+    assert await spent(ledger, budget, Limit("wide", "day", Money(10**9))) == (3007, 0)
 
 
 async def test_a_request_that_the_budget_cannot_pay_is_refused(make: Make, ledger: RedisLedger) -> None:
