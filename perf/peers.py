@@ -29,7 +29,6 @@ MODEL = "gpt-4o-mini"
 _KEY = "sk-perf-upstream"
 _MASTER = "sk-perf-master"
 _START_SECONDS = 180.0
-_HAPROXY_PORTS = ("RAY_SERVE_HAPROXY_STATS_PORT", "RAY_SERVE_HAPROXY_METRICS_PORT")
 
 
 @dataclass(frozen=True)
@@ -153,8 +152,6 @@ def helix(name: str, blocks: Mapping[str, Any], *, ray: bool = False, config: bo
             command += ["--config", str(file)]
         master = f"sk-master-{secrets.token_hex(16)}"
         settings = environment(HELIX_MASTER_KEY=master, HF_HUB_OFFLINE="1")
-        # Ports that HAProxy takes besides the gateway's own, so that another Serve on this machine is not in the way.
-        settings |= {name: str(free_port()) for name in _HAPROXY_PORTS if ray}
         server = _start(place, stack, name, command, port, "/health/ready", settings)
         budgets = [{"limit_usd": 1_000_000, "window": "total"}]
         made = call_admin(

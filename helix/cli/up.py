@@ -28,6 +28,7 @@ from helix.datadir import DataDir
 from helix.gateway import build_app
 from helix.kernel.errors import BackendUnavailable, ConfigError, HelixError
 from helix.local import check, clickhouse, local_parts, local_url, master_key
+from helix.serve.haproxy import listeners
 
 __all__ = ["PortInUse", "migrate", "run_in_one_process", "run_on_ray"]
 
@@ -205,8 +206,9 @@ def check_port(config: Config) -> None:
             probe.bind((server.host, server.port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
+                left = f" by HAProxy (pid {', '.join(map(str, found))})" if (found := listeners(server.port)) else ""
                 raise PortInUse(
-                    f"port {server.port} on {server.host} is in use: "
+                    f"port {server.port} on {server.host} is in use{left}: "
                     "end what listens there, or choose another with --port"
                 ) from None
             raise ConfigError(f"cannot listen on {server.host}:{server.port}: {error.strerror or error}") from None

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import re
-import socket
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import Any
+from typing import Any, Self
 
 from helix.config import Config
+from helix.datadir import DataDir
 from helix.kernel.errors import BackendUnavailable, ConfigError, HelixError
+from helix.serve.haproxy import ending_with_parent, free_ports
 
 __all__ = ["SETTINGS", "running"]
 
@@ -23,10 +26,9 @@ SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # A replica that stops waits this long for load balancers to notice; ours is HAProxy, which is told. Default 30.
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
+    # Serve's controller ends under the very call that ends it, which Ray would show people as an error.
+    "RAY_DEDUP_LOGS_SKIP_REGEX": r"Task ServeController\.graceful_shutdown failed",
 }
-
-# What HAProxy also listens on. Ray's defaults are fixed (9101, 8404): a second Serve on a machine would not start.
-_PORTS = ("RAY_SERVE_HAPROXY_METRICS_PORT", "RAY_SERVE_HAPROXY_STATS_PORT")
 
 _RAISED = re.compile(r"helix\.kernel\.errors\.(\w+): (.+)")
 
@@ -38,9 +40,13 @@ def running(config: Config, part: Callable[[str], AbstractContextManager[None]])
     `part` shows people what is being waited for. Raises ConfigError or BackendUnavailable where a deployment does not
     come up.
     """
-    for name, value in {**SETTINGS, **_free_ports()}.items():
+    wanted = {**SETTINGS, **free_ports()}
+    if not os.environ.get("RAY_ADDRESS"):
+        wanted |= ending_with_parent(DataDir(config.helix.data_dir).path / "run")
+    for name, value in wanted.items():
         os.environ.setdefault(name, value)
     with ExitStack() as stack:
+        signals = stack.enter_context(_Signals())
         with part("Ray"):
             import ray
             from ray import serve
@@ -50,8 +56,10 @@ def running(config: Config, part: Callable[[str], AbstractContextManager[None]])
                 logging.getLogger(name).setLevel(logging.CRITICAL)
             server = config.helix.server
             try:
-                ray.init(logging_level="CRITICAL", log_to_driver=False, **_cluster())
+                with _without_rays_handler():
+                    ray.init(logging_level="CRITICAL", log_to_driver=False, **_cluster())
                 stack.callback(ray.shutdown)
+                signals.arm()
                 serve.start(http_options={"host": server.host, "port": server.port})
                 stack.callback(serve.shutdown)
             except (RuntimeError, ConnectionError, OSError) as error:
@@ -76,12 +84,59 @@ def _cluster() -> dict[str, Any]:
     return {} if os.environ.get("RAY_ADDRESS") else {"address": "local", "include_dashboard": False}
 
 
-def _free_ports() -> dict[str, str]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in _PORTS]
-        for item in sockets:
-            item.bind(("", 0))
-        return {name: str(item.getsockname()[1]) for name, item in zip(_PORTS, sockets, strict=True)}
+class _Signals:
+    """SIGINT and SIGTERM end the block by SystemExit (128 and the signal's number, as shells count), once.
+
+    A first one before `arm` waits for it, since what it would interrupt could not be undone; a second does not. While
+    the block is left they are ignored.
+    """
+
+    def __init__(self) -> None:
+        self._first: int | None = None
+        self._armed = False
+        self._ending = False
+        self._before: dict[int, Any] = {}
+
+    def arm(self) -> None:
+        """From now on a signal need not wait."""
+        for number in self._before:
+            signal.signal(number, self._seen)  # Ray's native code put a handler of its own there, which aborts
+        self._armed = True
+        if self._first is not None:
+            self._end(self._first)
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
+            self._before = {number: signal.signal(number, self._seen) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _seen(self, number: int, _: object) -> None:
+        if self._ending:
+            return
+        if self._armed or self._first is not None:
+            self._end(number)
+        self._first = number
+
+    def _end(self, number: int) -> None:
+        self._ending = True
+        raise SystemExit(128 + number)
+
+
+@contextmanager
+def _without_rays_handler() -> Iterator[None]:
+    """Keep Ray from handling SIGTERM while it starts, by stopping its processes under whatever is being called."""
+    from ray._private import utils
+
+    theirs = utils.set_sigterm_handler
+    utils.set_sigterm_handler = lambda _: None
+    try:
+        yield
+    finally:
+        utils.set_sigterm_handler = theirs
 
 
 def _explained(error: RuntimeError, messages: list[str]) -> HelixError:

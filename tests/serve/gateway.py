@@ -14,6 +14,7 @@ from pathlib import Path
 
 import yaml
 
+from helix.serve.haproxy import free_ports
 from helix.serve.run import SETTINGS
 from tests.cli.command import Up, environment, free_port
 
@@ -37,9 +38,7 @@ class ServeRun(Up):
         file.write_text(yaml.safe_dump(raw))
         self._errors = (data.parent / "serve.stderr").open("w+")
         # What README says to set (and less waiting at the end), and ports that nobody else has.
-        variables = dict(SETTINGS)
-        for name in ("RAY_SERVE_HAPROXY_METRICS_PORT", "RAY_SERVE_HAPROXY_STATS_PORT"):
-            variables[name] = str(free_port())
+        variables = {**SETTINGS, **free_ports()}
         self.process = subprocess.Popen(
             [SERVE, "run", str(file)],
             env=environment(**variables),
