@@ -15,7 +15,7 @@ from helix.kernel.types import Span
 from helix.redact.entities import DEFAULT_ENTITIES, KNOWN_ENTITIES
 from helix.redact.lean import without
 from helix.redact.spans import resolve, windows
-from helix.redact.technical import is_technical, technical_spans
+from helix.redact.technical import IN_CONTEXT, is_plain, is_technical, technical_spans
 
 if TYPE_CHECKING:
     from presidio_analyzer import AnalyzerEngine
@@ -143,7 +143,10 @@ class PresidioDetector:
                     result.score,
                     result.recognition_metadata[result.RECOGNIZER_NAME_KEY],
                 )
-                if not is_technical(span.kind, result.start, result.end, technical):
+                plain = is_plain(
+                    window[result.start : result.end], in_context=IN_CONTEXT in result.recognition_metadata
+                )
+                if plain or not is_technical(span.kind, result.start, result.end, technical):
                     found.append(span)
         return resolve(found)
 

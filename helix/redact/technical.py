@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["is_technical", "technical_spans"]
+__all__ = ["IN_CONTEXT", "is_plain", "is_technical", "technical_spans"]
+
+IN_CONTEXT = "in_context"
+"""The key of a Presidio result's metadata that tells that a context word stands beside it."""
 
 _TECHNICAL = re.compile(
     r"""
@@ -20,11 +23,24 @@ _TECHNICAL = re.compile(
 )
 # What has its own proof (a domain, a checksum over many characters) is not doubted for standing in such a string.
 _CERTAIN = frozenset({"EMAIL_ADDRESS", "IBAN_CODE", "CRYPTO", "URL_CREDENTIALS", "URL", "DATE_TIME", "MAC_ADDRESS"})
+_DOTTED_QUAD = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
+_ADDRESS_DIGITS = 9
+_DOTTED_PHONE = re.compile(r"\d{3}\.\d{7}")
 
 
 def technical_spans(text: str) -> list[tuple[int, int]]:
     """Where technical strings stand in a text, in order."""
     return [match.span() for match in _TECHNICAL.finditer(text)]
+
+
+def is_plain(value: str, *, in_context: bool) -> bool:
+    """Whether a value tells by itself, or with a context word beside it, that it is none of these in spite of its form.
+
+    An IPv4 address of nine digits or more does so by itself: the four numbers of a version have fewer.
+    """
+    if _DOTTED_QUAD.fullmatch(value):
+        return in_context or sum(map(str.isdigit, value)) >= _ADDRESS_DIGITS
+    return in_context and _DOTTED_PHONE.fullmatch(value) is not None
 
 
 def is_technical(kind: str, start: int, end: int, spans: list[tuple[int, int]]) -> bool:

@@ -11,11 +11,13 @@ import threading
 from typing import Any
 
 import pytest
+import regex  # type: ignore[import-untyped]
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from helix.kernel.errors import BackendUnavailable
 from helix.redact import DEFAULT_ENTITIES, KNOWN_ENTITIES, PresidioDetector
+from helix.redact.recognizers import Email
 
 
 async def found(detector: PresidioDetector, text: str) -> list[tuple[str, str]]:
@@ -37,6 +39,9 @@ FOUND = [
     ("the usual 123-45-6789", "US_SSN", "123-45-6789"),
     ("social security number 536228721", "US_SSN", "536228721"),
     ("from 93.184.216.34 again", "IP_ADDRESS", "93.184.216.34"),
+    ("v 203.0.113.77", "IP_ADDRESS", "203.0.113.77"),
+    ("ip == 8.8.8.8", "IP_ADDRESS", "8.8.8.8"),
+    ("call 415.5552671", "PHONE_NUMBER", "415.5552671"),
     ("from 2a00:1450:4001:81b::200e", "IP_ADDRESS", "2a00:1450:4001:81b::200e"),
     ("passport 912803456", "US_PASSPORT", "912803456"),
     ("my driver's license number is A56319335", "US_DRIVER_LICENSE", "A56319335"),
@@ -103,6 +108,8 @@ JUNK = {
     "date": "on 2024-02-30 at 12:30:59, 05/06/2023",
     "unix time": "at 1700000000 and 1700000000123",
     "decimal": "loss 0.221459 then 1234567.891011",
+    "decimal beside a context word": "call me when pi is 3.1415926535, the call took 1234.5678901",
+    "time beside a context word": "call 2024-01-02 12:33:44 and 1700000000.123",
     "loopback": "http://127.0.0.1:8000 and ::1 and 0.0.0.0",
     "network": "10.0.0.0/8 masked by 255.255.255.0",
     "C++ scope": "std::add and fe::bad and ::DEAD",
@@ -277,3 +284,25 @@ async def test_a_call_given_up_ends(presidio: PresidioDetector) -> None:
     abandoned.set()
     with pytest.raises(BackendUnavailable):
         presidio._detect_all(["a@b.com"], "en", abandoned)
+
+
+@pytest.mark.parametrize("text", ["a." * 20_000 + "@", "a@" + "b-" * 20_000, "!" * 40_000 + "@x", "a@b" * 13_000])
+def test_looking_for_addresses_gives_nothing_back(text: str) -> None:
+    """The pattern never backtracks over a run, so that no text takes long; Presidio gives a slow text up, unread."""
+    pattern = Email.PATTERNS[0].regex
+    assert list(regex.compile(pattern).finditer(text, timeout=5)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "addresses"),
+    [
+        ("'a.b+c@x.example.org'", ["a.b+c@x.example.org"]),
+        ("a@x.com/b@y.com;c@xn--80ak6aa92e.com.", ["a@x.com", "b@y.com", "c@xn--80ak6aa92e.com"]),
+        ("a@b@y.com a.@y.com @y.com a@y", ["b@y.com"]),
+        ("a" * 70 + "@x.com", ["a" * 70 + "@x.com"]),
+    ],
+)
+def test_the_borders_of_addresses(text: str, addresses: list[str]) -> None:
+    """As Presidio's own pattern has them, less signs that stand before an address."""
+    pattern = Email.PATTERNS[0].regex
+    assert [match.group() for match in regex.compile(pattern).finditer(text)] == addresses
