@@ -137,7 +137,7 @@ class EmbeddedRedis:
     async def close(self) -> None:
         """Stop the server; what was written is on disk when this returns."""
         keeping, self._keeping = self._keeping, None
-        if keeping is not None:
+        if keeping is not None and not keeping.done():  # done too where the loop that it ran in is over
             keeping.cancel()
             await asyncio.wait([keeping])  # a server that it was just starting is known when it ends
         async with self._lock:

@@ -37,7 +37,7 @@ WRONG = {
     "not a mapping": ("- 1", "must hold a mapping"),
     "open to all": (
         MODELS + "helix: {admit: {auth: 'off'}, server: {host: 0.0.0.0}}",
-        "helix.admit.auth is 'off' while helix.server.host is 0.0.0.0",
+        "helix.admit lets everybody in while helix.server.host is 0.0.0.0",
     ),
 }
 
