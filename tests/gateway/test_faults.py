@@ -80,14 +80,15 @@ async def every_way(gateway: Running, provider: Provider, behaviour: Behaviour) 
 async def test_a_provider_without_an_answer(
     gateway: Running, provider: Provider, behaviour: Behaviour, code: str
 ) -> None:
-    """502 of Helix's own, and nothing is charged."""
+    """502 of Helix's own. Nothing is charged, unless the connection broke when the provider had the question."""
     for dialect, reply in await every_way(gateway, provider, behaviour):
         assert reply.status_code == 502, reply.text
         error = fault(reply, dialect)
         assert dialect == "messages" or error["code"] == code
     rows = await gateway.rows(4)
-    assert {(row["status"], row["error_code"], row["attempts"], row["cost_usd"]) for row in rows} == {(502, code, 1, 0)}
-    assert (await gateway.budgets())[0]["used_usd"] == 0
+    assert {(row["status"], row["error_code"], row["attempts"]) for row in rows} == {(502, code, 1)}
+    assert [row["cost_usd"] > 0 for row in rows] == [code == "upstream_unreachable"] * 4
+    assert (await gateway.budgets())[0]["used_usd"] == pytest.approx(sum(row["cost_usd"] for row in rows))
 
 
 async def test_a_provider_that_hangs(start: Start, provider: Provider) -> None:

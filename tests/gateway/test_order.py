@@ -79,7 +79,7 @@ async def test_keys_share_no_answers_unless_told_to(gateway: Running, echo: Reco
 
 async def test_a_hit_costs_no_budget(gateway: Running) -> None:
     """A key whose budget could pay for nothing more still gets what is cached."""
-    made = await gateway.key(budgets=[{"limit_usd": 0.001, "window": "total"}])
+    made = await gateway.key(budgets=[{"limit_usd": 0.005, "window": "total"}])
     asked: dict[str, Any] = {"key": made["key"], "max_tokens": 15}
     assert (await gateway.ask("What is a monad?", **asked)).status_code == 200
     await gateway.cached(1)
