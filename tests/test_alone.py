@@ -158,7 +158,7 @@ async def test_cache(serve: Serve, made: Made, build: Build, clean_redis_url: st
 async def test_budget(serve: Serve, made: Made, build: Build, clean_redis_url: str) -> None:
     """What the budget pays for goes through, the next is refused, and the refusal names the budget."""
     model = Model()
-    limit = Limit("everybody", "total", Money.from_usd(0.001), "pocket money")
+    limit = Limit("everybody", "total", Money.from_usd(0.0015), "pocket money")
     app, path = build(model, made(BudgetMiddleware), {"ledger": clean_redis_url, "limits": [limit]})
     first, second = await asked(serve, app, path, "one", "two")
     assert (first.status_code, second.status_code) == (200, 429)
