@@ -77,13 +77,17 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Personal data found in a text: characters [start, end), what kind, how sure (0 to 1), and by which recognizer."""
+    """Personal data found in a text: characters [start, end), what kind, how sure (0 to 1), and by which recognizer.
+
+    `reason` says why for people, in words of the recognizer's own (a pattern's name, a context word's): never the text.
+    """
 
     start: int
     end: int
     kind: str
     score: float
     recognizer: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

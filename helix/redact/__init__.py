@@ -7,10 +7,11 @@ Importing this loads no detector: Presidio is loaded when the middleware opens.
 
 from __future__ import annotations
 
-from helix.redact.entities import DEFAULT_ENTITIES, KNOWN_ENTITIES, STRATEGIES
+from helix.redact.entities import DEFAULT_ENTITIES, KNOWN_ENTITIES
 from helix.redact.explain import Explanation, explain
 from helix.redact.middleware import RedactMiddleware
 from helix.redact.presidio import PresidioDetector
+from helix.redact.strategies import STRATEGIES
 
 __all__ = [
     "DEFAULT_ENTITIES",

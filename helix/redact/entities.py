@@ -1,19 +1,12 @@
-"""The kinds of personal data that can be looked for, what may be done with each, and what is done by default."""
+"""The kinds of personal data that can be looked for, and what is done with each by default."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
-__all__ = ["DEFAULT_ENTITIES", "KNOWN_ENTITIES", "STRATEGIES", "check_entities", "masked"]
+from helix.redact.strategies import STRATEGIES
 
-STRATEGIES: Mapping[str, str] = {
-    "placeholder": "replaced by a placeholder, put back into the answer",
-    "mask": "all but the last four letters and digits replaced by *, for good",
-    "keep": "left as it is",
-    "block": "the request is refused",
-}
-"""What may be done with a kind of personal data."""
+__all__ = ["DEFAULT_ENTITIES", "KNOWN_ENTITIES", "check_entities"]
 
 KNOWN_ENTITIES: Mapping[str, str] = {
     "EMAIL_ADDRESS": "e-mail addresses",
@@ -43,9 +36,6 @@ _OFF_BY_DEFAULT = frozenset({"URL", "DATE_TIME", "MAC_ADDRESS"})
 DEFAULT_ENTITIES: Mapping[str, str] = {kind: "placeholder" for kind in KNOWN_ENTITIES if kind not in _OFF_BY_DEFAULT}
 """What is done with each kind unless configured; kinds that do not stand here are left alone."""
 
-_LETTER_OR_DIGIT = re.compile(r"[^\W_]")
-_SHOWN = 4
-
 
 def check_entities(entities: Mapping[str, str], known: Mapping[str, str] | None = None) -> dict[str, str]:
     """A copy of a map from kind to strategy. Raises ValueError naming what is unknown, and what is allowed.
@@ -58,9 +48,3 @@ def check_entities(entities: Mapping[str, str], known: Mapping[str, str] | None 
         if strategy not in STRATEGIES:
             raise ValueError(f"unknown strategy {strategy!r} for {kind}; allowed are {', '.join(STRATEGIES)}")
     return dict(entities)
-
-
-def masked(value: str) -> str:
-    """The value with all its letters and digits but the last four as `*`; where there are eight or fewer, with all."""
-    total = len(_LETTER_OR_DIGIT.findall(value))
-    return _LETTER_OR_DIGIT.sub("*", value, count=total - _SHOWN if total > 2 * _SHOWN else 0)

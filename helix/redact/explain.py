@@ -8,9 +8,10 @@ from typing import Any
 
 from helix.kernel.types import Detector, Span
 from helix.kernel.wire import Text
-from helix.redact.entities import DEFAULT_ENTITIES, masked
+from helix.redact.entities import DEFAULT_ENTITIES
 from helix.redact.redaction import Policy, redact
 from helix.redact.segments import segments
+from helix.redact.strategies import masked
 from helix.redact.vault import Vault, literals_in
 
 __all__ = ["Explanation", "explain"]

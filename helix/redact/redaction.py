@@ -9,9 +9,9 @@ from typing import Any
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.types import Span
 from helix.kernel.wire import Path, Text
-from helix.redact.entities import masked
 from helix.redact.occurrences import Occurrences
 from helix.redact.segments import Segment, rewritten
+from helix.redact.strategies import masked
 from helix.redact.vault import Vault
 
 __all__ = ["Policy", "Redaction", "place", "redact"]

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.types import Span
 from helix.kernel.wire import Path, Text
-from helix.redact.entities import check_entities, masked
+from helix.redact.entities import check_entities
 from helix.redact.redaction import Policy, Redaction, place, redact
 from helix.redact.restore import Restorer
 from helix.redact.segments import segments
+from helix.redact.strategies import masked
 from helix.redact.vault import Vault, literals_in
 
 from .apps import FixedDetector
