@@ -11,6 +11,7 @@ from helix.redact.entities import DEFAULT_ENTITIES, KNOWN_ENTITIES
 from helix.redact.explain import Explanation, explain
 from helix.redact.middleware import RedactMiddleware
 from helix.redact.presidio import PresidioDetector
+from helix.redact.redactor import Redactor
 from helix.redact.strategies import STRATEGIES
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "Explanation",
     "PresidioDetector",
     "RedactMiddleware",
+    "Redactor",
     "explain",
 ]

@@ -389,7 +389,7 @@ async def test_presidio_opens_by_lifespan_and_closes() -> None:
         return {"type": next(events)}
 
     async def send(message: Message) -> None:
-        own = app._own
+        own = app._redactor._own
         seen.append(f"{message['type']} {own is not None and own._threads.value is not None}")
 
     await app({"type": "lifespan"}, receive, send)
@@ -402,7 +402,7 @@ async def test_presidio_opens_at_first_use() -> None:
     app = RedactMiddleware(provider, entities={"EMAIL_ADDRESS": "placeholder", "IP_ADDRESS": "keep"})
     await call(app, chat("a@x.com at 93.184.216.34"))
     assert last_text(provider.requests[0]) == "<EMAIL_ADDRESS_1> at 93.184.216.34"
-    await app._detector.close()
+    await app.close()
 
 
 async def test_an_observer_is_told_once() -> None:

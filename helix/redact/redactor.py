@@ -1,0 +1,147 @@
+"""The redact stage without its ASGI: a request's payload in, one without personal data out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from helix.kernel import exact
+from helix.kernel.errors import BackendUnavailable, ContentBlocked
+from helix.kernel.lifecycle import Resource
+from helix.kernel.types import Detector, Span
+from helix.kernel.wire import Dialect, replaced
+from helix.kernel.wire.base import Json
+from helix.redact.entities import DEFAULT_ENTITIES
+from helix.redact.memory import RememberingDetector
+from helix.redact.presidio import PresidioDetector
+from helix.redact.redaction import Policy, Redaction, place, redact
+from helix.redact.segments import segments
+from helix.redact.vault import Vault, literals_in
+
+__all__ = ["Redactor"]
+
+_log = logging.getLogger("helix.redact")
+
+
+class Redactor:
+    """Takes personal data out of the payloads of requests.
+
+    `detector` finds it; None is Presidio in this process, which opens at first use, or by `resource`. `policy` says
+    what is done with it; None is placeholders for the default kinds, or for whatever a given detector finds. A detector
+    that fails or takes over `timeout_seconds` is an outage: by `on_outage` it is raised, or, chosen aloud, the payload
+    passes as it is. An input of token ids cannot be looked through: by `token_ids` it is refused, or, chosen aloud,
+    passes as it is. What was found in the latest `memory_entries` texts is remembered, under a keyed digest of each
+    text. Raises ValueError.
+    """
+
+    def __init__(
+        self,
+        detector: Detector | None = None,
+        policy: Policy | None = None,
+        *,
+        language: str = "en",
+        on_outage: Literal["refuse", "pass"] = "refuse",
+        token_ids: Literal["refuse", "pass"] = "refuse",
+        timeout_seconds: float = 10.0,
+        memory_entries: int = 10_000,
+    ) -> None:
+        if on_outage not in ("refuse", "pass"):
+            raise ValueError(f"on_outage must be 'refuse' or 'pass', not {on_outage!r}")
+        if token_ids not in ("refuse", "pass"):
+            raise ValueError(f"token_ids must be 'refuse' or 'pass', not {token_ids!r}")
+        if timeout_seconds <= 0 or memory_entries < 0:
+            raise ValueError("timeout_seconds must be above 0, and memory_entries not below 0")
+        if policy is None:
+            policy = Policy(DEFAULT_ENTITIES) if detector is None else Policy({}, "placeholder")
+        self._policy = policy
+        self._language = language
+        self._passes_on_outage = on_outage == "pass"
+        self._passes_token_ids = token_ids == "pass"
+        self._timeout_seconds = timeout_seconds
+        self._memory_entries = memory_entries
+        self._given = detector
+        self._own: PresidioDetector | None = None
+        self.resource: Resource[Detector] = Resource(self._open, self._close)
+        """The detector as something that a lifespan opens and closes."""
+
+    async def redact(
+        self, payload: Json, dialect: Dialect, facts: dict[str, Any] | None = None
+    ) -> tuple[Json, Vault, Redaction]:
+        """The payload without its personal data, what restores it, and what was done; the same payload if nothing was.
+
+        `facts` is told what was decided, also where this raises: names, counts and durations, never text. Raises
+        BackendUnavailable where the detector fails, and ContentBlocked for what may not pass at all.
+        """
+        facts = {} if facts is None else facts
+        started = time.perf_counter()
+        try:
+            return await self._redact(payload, dialect, facts)
+        except BackendUnavailable:
+            facts["outage"] = True
+            if not self._passes_on_outage:
+                raise
+            return payload, Vault(), Redaction()
+        finally:
+            facts["ms"] = (time.perf_counter() - started) * 1000
+
+    async def close(self) -> None:
+        """Close the detector if it is this object's own."""
+        await self.resource.close()
+
+    async def _redact(self, payload: Json, dialect: Dialect, facts: dict[str, Any]) -> tuple[Json, Vault, Redaction]:
+        opaque = dialect.opaque_input(payload)
+        if opaque is not None and not self._passes_token_ids:
+            at = place(opaque)
+            raise ContentBlocked(f"'{at}' holds token ids, in which personal data cannot be looked for; send text", at)
+        # Labels first: they stay the same from turn to turn, so that the numbers of what is in the turns do too.
+        texts = dialect.labels(payload) + dialect.texts(payload)
+        parts = segments(texts)
+        found = await self._detect([part.shown for part in parts])
+        if not any(found):
+            facts["entities"] = {}
+            return payload, Vault(), Redaction()
+        vault = Vault(literals_in((exact.dumps(payload).decode(),)))
+        redaction = redact(texts, parts, found, self._policy, vault)
+        if redaction.blocked is not None:
+            kind, at = redaction.blocked
+            facts["blocked"] = kind
+            raise ContentBlocked(f"the request holds personal data of the kind {kind} in '{at}'", at)
+        facts["entities"] = redaction.counts
+        return replaced(payload, redaction.edits), vault, redaction
+
+    async def _detect(self, texts: list[str]) -> Sequence[Sequence[Span]]:
+        """The spans of each text. Raises BackendUnavailable, whatever the detector raises: its words may hold ours."""
+        try:
+            # Loading is not looking: the first request of an app without lifespan waits for it.
+            detector = self.resource.value or await self.resource.open()
+            async with asyncio.timeout(self._timeout_seconds):
+                found = await detector.detect(texts, language=self._language)
+        except TimeoutError:
+            raise BackendUnavailable(f"personal data was not looked for within {self._timeout_seconds:g} s") from None
+        except BackendUnavailable:
+            raise
+        except Exception as error:
+            _log.error("the detector of personal data failed: %s", type(error).__name__)
+            raise BackendUnavailable("the detector of personal data failed") from None
+        if len(found) != len(texts):
+            raise BackendUnavailable("the detector of personal data did not answer for every text")
+        return found
+
+    async def _open(self) -> Detector:
+        detector = self._given
+        if detector is None:
+            detector = self._own = PresidioDetector(
+                entities=[kind for kind, strategy in self._policy.strategies.items() if strategy != "keep"],
+                score_threshold=self._policy.score_threshold,
+                languages=(self._language,),
+            )
+            await self._own.open()
+        return RememberingDetector(detector, entries=self._memory_entries) if self._memory_entries else detector
+
+    async def _close(self, _detector: Detector) -> None:
+        own, self._own = self._own, None
+        if own is not None:
+            await own.close()
