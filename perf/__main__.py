@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from perf import idle, passthrough, soak, stages, stream, table
+from perf import idle, passthrough, pii, soak, stages, stream, table
 from perf.peers import Place, helix
 from perf.process import ROOT, Unavailable, status_of
 
@@ -25,7 +25,8 @@ Options = argparse.Namespace
 Measure = Callable[[Place, Options], dict[str, Any]]
 
 RESULTS = ROOT / "perf" / "results" / "latest.json"
-QUESTIONS = ROOT.parent / "shared" / "data" / "semcache" / "banking77_dev.jsonl"
+_DATA = ROOT.parent / "shared" / "data"
+QUESTIONS = _DATA / "semcache" / "banking77_dev.jsonl"
 _PORT = 8000
 
 
@@ -55,6 +56,7 @@ NAMES: dict[str, Measure] = {
     "idle": lambda place, options: idle.measure(place, options.seconds or 20.0),
     "soak": lambda place, options: soak.measure(place, options.seconds or 600.0, options.rate),
     "replay": _replay,
+    "pii": lambda place, options: pii.measure(options.data),
 }
 _NOT_IN_ALL = {"soak"}
 
@@ -62,7 +64,10 @@ _NOT_IN_ALL = {"soak"}
 def main() -> int:
     """Measure what the arguments name."""
     options = _arguments()
-    names = [name for name in NAMES if name not in _NOT_IN_ALL] if options.name == "all" else [options.name]
+    names = [options.name]
+    if options.name == "all":
+        left_out = _NOT_IN_ALL if options.data.is_dir() else _NOT_IN_ALL | {"pii"}
+        names = [name for name in NAMES if name not in left_out]
     results: dict[str, Any] = {}
     cpus = sorted(os.sched_getaffinity(0))
     pinned = not options.unpinned and len(cpus) > 1
@@ -71,7 +76,7 @@ def main() -> int:
             print(f"measuring {name} …", flush=True)
         with tempfile.TemporaryDirectory(prefix="helix-perf-") as folder:
             # These are no comparisons, so nothing has to keep out of another's way.
-            apart = pinned and name not in ("replay", "idle", "soak")
+            apart = pinned and name not in ("replay", "idle", "soak", "pii")
             place = Place(Path(folder), tuple(cpus[:1]) if apart else (), tuple(cpus[1:2]) if apart else ())
             try:
                 results[name] = NAMES[name](place, options)
@@ -86,6 +91,8 @@ def main() -> int:
         RESULTS.write_text(json.dumps(found, indent=2) + "\n")
     else:
         found |= {"name": options.name, "result": results[options.name]}
+    if options.out is not None:
+        options.out.write_text(json.dumps(found, indent=2) + "\n")
     print(json.dumps(found))
     return 0 if all(_is_good(result) for result in results.values()) else 1
 
@@ -139,6 +146,10 @@ def _arguments() -> Options:
     parser.add_argument("--base-url", help="replay: the gateway; without it the one on port 8000, else one is started")
     parser.add_argument("--count", type=int, default=1000, help="replay: how many requests")
     parser.add_argument("--model", default="demo/echo", help="replay: the model; one that restates the question")
+    parser.add_argument(
+        "--data", type=Path, default=_DATA, help="pii: the folder with annotated texts; all leaves it out without"
+    )
+    parser.add_argument("--out", type=Path, help="write the JSON object to this file too")
     options = parser.parse_args()
     if options.seconds is not None and options.seconds <= 0:
         parser.error("--seconds must be above 0")

@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from perf.pii.show import show as show_pii
+
 __all__ = ["show"]
 
 _MARKS = {True: "[green]reached[/]", False: "[red]not reached[/]", None: "[yellow]not measured[/]"}
@@ -23,7 +25,9 @@ def show(name: str, result: Mapping[str, Any]) -> None:
     blocks = [(title, block) for title, block in result.items() if isinstance(block, Mapping) and "gateways" in block]
     for title, block in blocks or ([("", result)] if "gateways" in result else []):
         _gateways(console, f"{name} {title}".strip(), block)
-    if not blocks and "gateways" not in result:
+    if name == "pii":
+        show_pii(console, result)
+    elif not blocks and "gateways" not in result:
         _pairs(console, result)
     for one in result.get("targets", ()):
         got = "–" if one["got"] is None else f"{one['got']:g}"
