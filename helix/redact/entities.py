@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from helix.redact.strategies import STRATEGIES
 
-__all__ = ["DEFAULT_ENTITIES", "KNOWN_ENTITIES", "check_entities"]
+__all__ = ["DEFAULT_ENTITIES", "KNOWN_ENTITIES", "check_entities", "check_known"]
 
 KNOWN_ENTITIES: Mapping[str, str] = {
     "EMAIL_ADDRESS": "e-mail addresses",
@@ -43,8 +43,15 @@ def check_entities(entities: Mapping[str, str], known: Mapping[str, str] | None 
     `known` holds the kinds that the detector finds; None where that cannot be told.
     """
     for kind, strategy in entities.items():
-        if known is not None and kind not in known:
-            raise ValueError(f"unknown entity {kind!r}; known are {', '.join(sorted(known))}")
+        if known is not None:
+            check_known((kind,), known)
         if strategy not in STRATEGIES:
             raise ValueError(f"unknown strategy {strategy!r} for {kind}; allowed are {', '.join(STRATEGIES)}")
     return dict(entities)
+
+
+def check_known(entities: Iterable[str], known: Collection[str]) -> None:
+    """Raise ValueError for the first kind that is not known, naming those that are."""
+    for kind in entities:
+        if kind not in known:
+            raise ValueError(f"unknown entity {kind!r}; known are {', '.join(sorted(known))}")

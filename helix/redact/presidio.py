@@ -1,33 +1,41 @@
-"""Personal data found by Presidio's analyzer in this process: patterns and check digits, no model, nothing fetched."""
+"""Personal data found by Presidio's recognizers in this process: patterns and check digits, names by a model."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.lifecycle import Resource
 from helix.kernel.types import Span
-from helix.redact.entities import DEFAULT_ENTITIES, KNOWN_ENTITIES
+from helix.redact.entities import KNOWN_ENTITIES, check_known
 from helix.redact.lean import without
-from helix.redact.spans import resolve, windows
-from helix.redact.technical import IN_CONTEXT, is_plain, is_technical, technical_spans
 
 if TYPE_CHECKING:
-    from presidio_analyzer import AnalyzerEngine
+    from presidio_analyzer import EntityRecognizer
 
-__all__ = ["PresidioDetector"]
+    from helix.redact.engine import Engine
+
+__all__ = ["PresidioDetector", "Recognizers"]
+
+Recognizers: TypeAlias = "Sequence[EntityRecognizer] | Callable[[Sequence[str]], Iterable[EntityRecognizer]]"
+"""Presidio recognizers, or what makes them, given the languages, when a detector opens (and so pickles)."""
 
 
 class PresidioDetector:
-    """A Detector over Presidio's AnalyzerEngine with pattern recognizers, run in threads of its own.
+    """A Detector over Presidio's recognizers, run in threads of its own.
 
-    `entities` are kinds out of KNOWN_ENTITIES; findings under `score_threshold` (0 to 1) are dropped. More than
-    `max_waiting` calls at once are refused. Opens at first use where nobody opened it. Raises ValueError.
+    `entities` are the kinds to find: of KNOWN_ENTITIES, or of what `recognizers` and `nlp_engine` add; None is the
+    default kinds and all that those recognizers add. Findings under `score_threshold` (0 to 1) are dropped.
+    `recognizers` are anybody's Presidio recognizers. `names` is the model for names and places, None for patterns
+    alone; `providers` are ONNX Runtime's for it, in order of preference. `nlp_engine` is Presidio's own configuration
+    of an NLP engine, whose findings are added and whose lemmas then serve those recognizers' context words. More than
+    `max_waiting` calls at once are refused. Opens at first use where nobody opened it. Raises ValueError, also when it
+    opens, where a recognizer decides.
     """
 
     def __init__(
@@ -36,24 +44,34 @@ class PresidioDetector:
         entities: Iterable[str] | None = None,
         score_threshold: float = 0.4,
         languages: Sequence[str] = ("en",),
+        recognizers: Recognizers = (),
+        names: str | None = None,
+        nlp_engine: Mapping[str, Any] | None = None,
+        providers: Sequence[str] = ("CPUExecutionProvider",),
         workers: int = 2,
         max_waiting: int = 256,
     ) -> None:
-        self.entities = tuple(DEFAULT_ENTITIES if entities is None else entities)
-        for kind in self.entities:
-            if kind not in KNOWN_ENTITIES:
-                raise ValueError(f"unknown entity {kind!r}; known are {', '.join(sorted(KNOWN_ENTITIES))}")
+        self.entities = None if entities is None else tuple(entities)
+        if callable(recognizers) or nlp_engine is not None:
+            pass  # what they add is known when they are opened
+        else:
+            added = [kind for recognizer in recognizers for kind in recognizer.supported_entities]
+            check_known(self.entities or (), {*KNOWN_ENTITIES, *added})
         if not 0 <= score_threshold <= 1:
             raise ValueError(f"score_threshold must be from 0 to 1, not {score_threshold}")
         if not languages or workers < 1 or max_waiting < 1:
             raise ValueError("languages, workers and max_waiting must not be empty or less than 1")
         self.score_threshold = score_threshold
         self.languages = tuple(languages)
+        self._recognizers = recognizers
+        self._names = names
+        self._nlp_engine = nlp_engine
+        self._providers = tuple(providers)
         self._max_waiting = max_waiting
         self._waiting = 0
         self._workers = workers
         self._threads = Resource(self._start, self._stop)
-        self._engine: AnalyzerEngine | None = None
+        self._engine: Engine | None = None
 
     async def open(self) -> None:
         """Load Presidio and compile its patterns. Raises BackendUnavailable where Presidio is not installed."""
@@ -67,7 +85,7 @@ class PresidioDetector:
         """The spans of each text. Raises BackendUnavailable for a language without recognizers, or when too busy."""
         if language not in self.languages:
             raise BackendUnavailable(f"the detector of personal data knows {', '.join(self.languages)} alone")
-        if not self.entities:
+        if self.entities == ():
             return [() for _ in texts]
         if self._waiting >= self._max_waiting:
             raise BackendUnavailable("the detector of personal data is too busy")
@@ -94,62 +112,23 @@ class PresidioDetector:
     async def _stop(self, threads: ThreadPoolExecutor) -> None:
         threads.shutdown(wait=False, cancel_futures=True)
 
-    def _load(self) -> AnalyzerEngine:
-        # Presidio logs pieces of the texts it looks at, one of them as an error.
-        logging.getLogger("presidio-analyzer").addFilter(_drop)
+    def _load(self) -> Engine:
         try:
             # Presidio and spaCy load these where they are installed: 310 MB that patterns do not need.
-            with without("torch", "transformers"):
-                from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
-                from presidio_analyzer.nlp_engine import NoOpNlpEngine
-
-                from helix.redact.recognizers import WordContext, recognizers
+            with without("torch", "transformers") if self._nlp_engine is None else nullcontext():
+                from helix.redact.engine import Engine
         except ImportError:
             raise BackendUnavailable("Presidio is not installed: pip install 'helix-gateway[redact]'") from None
-        found = [recognizer for language in self.languages for recognizer in recognizers(self.entities, language)]
-        engine = AnalyzerEngine(
-            registry=RecognizerRegistry(found, supported_languages=list(self.languages)),
-            nlp_engine=NoOpNlpEngine([{"lang_code": code, "model_name": ""} for code in self.languages]),
-            supported_languages=list(self.languages),
-            context_aware_enhancer=WordContext(found),
+        given = self._recognizers(self.languages) if callable(self._recognizers) else self._recognizers
+        return Engine(
+            entities=self.entities,
+            score_threshold=self.score_threshold,
+            languages=self.languages,
+            recognizers=given,
+            nlp_engine=self._nlp_engine,
         )
-        # Patterns compile at their first use: let it be now.
-        sample = " ".join(word for recognizer in found for word in recognizer.context or ()) + " a@b 0 12 3456789"
-        for language in self.languages:
-            engine.analyze(sample, language, entities=list(self.entities))
-        return engine
 
     def _detect_all(self, texts: Sequence[str], language: str, abandoned: Event) -> list[tuple[Span, ...]]:
-        return [self._detect(text, language, abandoned) for text in texts]
-
-    def _detect(self, text: str, language: str, abandoned: Event) -> tuple[Span, ...]:
         if self._engine is None:
             raise BackendUnavailable("the detector of personal data is closed")
-        found: list[Span] = []
-        for offset, window in windows(text):
-            if abandoned.is_set():
-                raise BackendUnavailable("detection was given up")
-            results = self._engine.analyze(
-                window, language, entities=list(self.entities), score_threshold=self.score_threshold
-            )
-            if not results:
-                continue
-            technical = technical_spans(window)
-            for result in results:
-                span = Span(
-                    offset + result.start,
-                    offset + result.end,
-                    result.entity_type,
-                    result.score,
-                    result.recognition_metadata[result.RECOGNIZER_NAME_KEY],
-                )
-                plain = is_plain(
-                    window[result.start : result.end], in_context=IN_CONTEXT in result.recognition_metadata
-                )
-                if plain or not is_technical(span.kind, result.start, result.end, technical):
-                    found.append(span)
-        return resolve(found)
-
-
-def _drop(_record: logging.LogRecord) -> bool:
-    return False
+        return self._engine.find(texts, language, abandoned)
