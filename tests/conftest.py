@@ -16,6 +16,7 @@ import asyncio
 import os
 import secrets
 import shutil
+import signal
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -35,6 +36,10 @@ from helix.telemetry.clickhouse import ClickHouse
 
 # Before anything of Hugging Face is imported: no test downloads a model.
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# A shell's background job ignores Ctrl-C, and so would every process that the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Serve = Callable[..., Awaitable[str]]
 
