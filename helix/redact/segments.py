@@ -1,7 +1,8 @@
 """The stretches of a request's texts that are looked through one by one, and how to write a changed one back.
 
-A plain text is one segment. A text that is itself JSON (tool-call arguments) has a segment for each string and each
-long integer in it, keys too, so that it stays valid JSON and everything between keeps its very characters.
+A plain text is one segment. A text that is JSON (tool-call arguments, many a tool's result) has a segment for each
+string and each long number in it, keys too, so that it stays valid JSON and everything between keeps its very
+characters; a string in it that is itself JSON is taken apart in the same way.
 """
 
 from __future__ import annotations
@@ -9,25 +10,41 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Literal, NamedTuple
+from urllib.parse import quote, unquote
 
 from helix.kernel.wire import Text
 
 __all__ = ["Segment", "rewritten", "segments"]
 
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*|[:{}\[\],]')
-# A shorter number is nobody's card or account.
-_LEAST_DIGITS = 7
+_INTEGER = re.compile(r"0|[1-9][0-9]*")
+# A shorter number is nobody's card, account or telephone.
+_LEAST_DIGITS = 6
+_JSON_START = re.compile(r"\s*[{\[]")
+# JSON inside a string inside JSON, and so on; what lies deeper is looked through as the text that it is.
+_MAX_DEPTH = 6
 _WORD_BORDER = re.compile(r"[\W_]+|(?<=[a-z0-9])(?=[A-Z])")
 # Names of the wire's own fields, which say nothing about what stands in them.
-_WIRE_FIELDS = frozenset({"content", "text", "input", "output", "arguments", "instructions", "prompt", "system"})
+_WIRE_FIELDS = frozenset(
+    (
+        *("content", "text", "input", "output", "arguments", "instructions", "prompt", "system", "url", "image_url"),
+        *("file_url", "description", "stop", "stop_sequences", "thinking", "reasoning", "reasoning_content"),
+    )
+)
 _HINT_CHARS = 64
+_BLANK = re.compile(r"\s+")
+_URL_SAFE = "!#$%&'()*+,/:;=?@[]~"
+
+Spelling = Literal["plain", "name", "url", "signed", "string", "number"]
 
 
 class Segment(NamedTuple):
     """A stretch [start, end) of the text with this index, and the value that it spells.
 
-    `hint` are words that a context word may be among, such as the name of the field that holds the value.
+    `hint` are words that a context word may be among, such as the name of the field that holds the value. `within` is
+    the string that the stretch is a part of, where JSON stands in a string; `start` and `end` are then places in it.
     """
 
     source: int
@@ -35,43 +52,79 @@ class Segment(NamedTuple):
     end: int
     value: str
     hint: str = ""
-    spelling: Literal["plain", "name", "string", "number"] = "plain"
+    spelling: Spelling = "plain"
+    within: Segment | None = None
 
     @property
     def shown(self) -> str:
-        """What a detector is given: the hint, then the value."""
-        return self.hint + self.value
+        """What a detector is given: the hint, then the value; nothing of signed thoughts, which only lose what is known."""
+        return "" if self.spelling == "signed" else self.hint + self.value
 
     def spelled(self, value: str) -> str:
-        """Another value in this segment's spelling; a number that was replaced becomes a string."""
-        if self.spelling == "name":  # OpenAI's pattern for names: no blanks, no angle brackets
-            return value.replace("<", "").replace(">", "")
-        return value if self.spelling == "plain" else json.dumps(value, ensure_ascii=False)
+        """Another value in this segment's spelling; in a number's place, what is no number becomes a string."""
+        if self.spelling == "string":
+            return json.dumps(value, ensure_ascii=False)
+        if self.spelling == "number":
+            return value if _INTEGER.fullmatch(value) else json.dumps(value, ensure_ascii=False)
+        if self.spelling in ("name", "url"):  # no angles in either, and blanks in a name only where it has some
+            value = value.replace("<", "").replace(">", "")
+            if self.spelling == "url":
+                return quote(value, safe=_URL_SAFE)
+            return value if _BLANK.search(self.value) else _BLANK.sub("_", value)
+        return value
 
 
 def segments(texts: Sequence[Text]) -> list[Segment]:
     """The segments of some texts, in order."""
     found: list[Segment] = []
     for source, text in enumerate(texts):
-        if text.is_json and _is_json(text.value):
-            found += _json_segments(source, text.value)
+        if text.form in ("name", "url", "signed"):
+            value = unquote(text.value) if text.form == "url" else text.value
+            found.append(Segment(source, 0, len(text.value), value, "", text.form))
+        elif text.is_json or _JSON_START.match(text.value):
+            found += _of_json(source, text.value, _hint(_field(text)), None, 0, lone=text.is_json)
         else:
-            spelling: Literal["plain", "name"] = "name" if text.form == "name" else "plain"
-            found.append(Segment(source, 0, len(text.value), text.value, _hint(_field(text)), spelling))
+            found.append(Segment(source, 0, len(text.value), text.value, _hint(_field(text))))
     return found
 
 
 def rewritten(text: str, changes: Sequence[tuple[Segment, str]]) -> str:
     """A text with other values in some of its segments, which are in order."""
+    return _written(text, [(_chain(segment), value) for segment, value in changes], 0)
+
+
+def _chain(segment: Segment) -> list[Segment]:
+    """A segment after the strings that it lies in, the outermost first."""
+    chain = [segment]
+    while chain[0].within is not None:
+        chain.insert(0, chain[0].within)
+    return chain
+
+
+def _written(text: str, changes: Sequence[tuple[list[Segment], str]], depth: int) -> str:
     parts: list[str] = []
     at = 0
-    for segment, value in changes:
+    for _, group in groupby(changes, lambda change: id(change[0][depth])):
+        inside = list(group)
+        chain, value = inside[0]
+        segment = chain[depth]
+        if len(chain) > depth + 1:
+            value = _written(segment.value, inside, depth + 1)
         parts += (text[at : segment.start], segment.spelled(value))
         at = segment.end
     return "".join((*parts, text[at:]))
 
 
-def _json_segments(source: int, text: str) -> Iterator[Segment]:
+def _of_json(
+    source: int, text: str, hint: str, within: Segment | None, depth: int, *, lone: bool = False
+) -> Iterator[Segment]:
+    """The segments of a text that seems to be JSON; one plain segment where it is not."""
+    if not _is_json(text):
+        if within is None:
+            yield Segment(source, 0, len(text), text, "" if lone else hint)
+        else:
+            yield within
+        return
     key = ""
     tokens = list(_TOKEN.finditer(text))
     for index, match in enumerate(tokens):
@@ -80,11 +133,16 @@ def _json_segments(source: int, text: str) -> Iterator[Segment]:
             is_key = index + 1 < len(tokens) and tokens[index + 1].group() == ":"
             value = _unquoted(token)
             if value:
-                yield Segment(source, *match.span(), value, "" if is_key else _hint(key), "string")
+                segment = Segment(source, *match.span(), value, "" if is_key else _hint(key), "string", within)
+                if depth < _MAX_DEPTH and not is_key and _JSON_START.match(value):
+                    yield from _of_json(source, value, "", segment, depth + 1)
+                else:
+                    yield segment
             if is_key:
                 key = value
-        elif len(token) >= _LEAST_DIGITS and token.lstrip("-").isdigit():
-            yield Segment(source, *match.span(), token, _hint(key), "number")
+        elif (digits := token.lstrip("-")).isdigit() and len(digits) >= _LEAST_DIGITS:
+            # What stands for it is written without a sign, so the sign stays where it is.
+            yield Segment(source, match.end() - len(digits), match.end(), digits, _hint(key), "number", within)
 
 
 def _unquoted(token: str) -> str:

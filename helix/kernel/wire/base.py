@@ -19,18 +19,22 @@ Channel: TypeAlias = tuple[str | int, ...]
 """Which of a stream's interleaved texts a delta belongs to, for example ("content", 0) or ("arguments", 0, 2)."""
 
 
+Form: TypeAlias = Literal["text", "json", "object", "name", "url", "signed"]
+
+
 class Text(NamedTuple):
     """A text and its place.
 
     `form` is "json" where the text is itself JSON (tool-call arguments), so that what is put into it must be escaped;
-    "object" where the place holds a JSON value, which the text spells; "name" where no angle brackets may stand.
+    "object" where the place holds a JSON value, which the text spells; "name" where no angle brackets may stand, and
+    "url" where neither they nor blanks may; "signed" where the provider can tell whether its own words were changed.
     `channel` is set in stream events alone: the running text that this piece continues.
     """
 
     path: Path
     value: str
     role: str = "user"
-    form: Literal["text", "json", "object", "name"] = "text"
+    form: Form = "text"
     channel: Channel | None = None
 
     @property
@@ -84,9 +88,16 @@ class Dialect(ABC):
     def texts(self, request: Json) -> list[Text]:
         """Every text of a request that somebody wrote: all roles, all turns, tool calls and tool results too."""
 
+    @abstractmethod
     def labels(self, request: Json) -> list[Text]:
-        """What goes to the provider beside the prompt and may say who somebody is: `user`, `metadata` and the like."""
-        return label_texts(request, ())
+        """What goes to the provider beside the prompt and may say who somebody is.
+
+        `user`, `metadata` and the like, stop sequences, and the texts of fields that Helix does not know.
+        """
+
+    def definitions(self, request: Json) -> list[Text]:
+        """What the definitions of tools and of answer formats say to the model: descriptions, examples, values."""
+        return []
 
     def opaque_input(self, request: Json) -> Path | None:
         """Where the input is not text but token ids, which nobody but the model can read; None where it is text."""
@@ -208,22 +219,15 @@ def replaced(value: Any, edits: Mapping[Path, Any]) -> Any:
     return copy
 
 
-_LABELS = ("user", "safety_identifier", "prompt_cache_key")
-
-
-def label_texts(holder: Json, path: Path) -> list[Text]:
-    """The labels of a request, or of an answer that repeats them."""
-    found: list[Text] = []
-    for key in _LABELS:
-        found += whole_text((*path, key), holder.get(key), "label")
-    return found + object_text((*path, "metadata"), holder.get("metadata"), "label")
-
-
 def object_text(path: Path, value: Any, role: str) -> list[Text]:
     """The object or array at a place as one text, with its keys and numbers; nothing where it is another or empty."""
-    return (
-        [Text(path, exact.dumps(value).decode(), role, "object")] if value and isinstance(value, (dict, list)) else []
-    )
+    return value_text(path, value, role) if value and isinstance(value, (dict, list)) else []
+
+
+def value_text(path: Path, value: Any, role: str) -> list[Text]:
+    """The JSON value at a place as one text; nothing where it is null or a boolean."""
+    known = value is None or isinstance(value, bool)
+    return [] if known else [Text(path, exact.dumps(value).decode(), role, "object")]
 
 
 def objects(value: Any) -> list[tuple[int, Json]]:
@@ -266,7 +270,7 @@ def index_of(value: Json, key: str = "index") -> int:
     return index if isinstance(index, int) else 0
 
 
-def whole_text(path: Path, value: Any, role: str, form: Literal["text", "json", "name"] = "text") -> list[Text]:
+def whole_text(path: Path, value: Any, role: str, form: Form = "text") -> list[Text]:
     """A place's text, if what is there is one and not empty."""
     return [Text(path, value, role, form)] if value and isinstance(value, str) else []
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from helix.kernel.errors import InvalidRequest
 from helix.kernel.wire.base import (
     Assembler,
     Channel,
+    Form,
     Json,
     Path,
     Question,
@@ -18,16 +19,31 @@ from helix.kernel.wire.base import (
     index_of,
     need,
     need_objects,
-    object_text,
     objects,
     whole_text,
 )
 from helix.kernel.wire.chat_stream import FIELDS, ChatAssembler, choice_stream
 from helix.kernel.wire.choices import ChoicesDialect
+from helix.kernel.wire.places import definition_texts, request_labels, texts_in
 
 _THOUGHTS = ("reasoning_content", "reasoning")
-# Where a message has more texts than those.
-_BESIDE = frozenset(("tool_calls", "function_call", "audio"))
+# OpenRouter's and LiteLLM's lists of thoughts, beside those.
+_DETAILS = ("reasoning_details", "thinking_blocks")
+_DETAIL_TEXTS = ("text", "summary", "thinking")
+# What of a message is read before the rest of it, or is the wire's own.
+_FIRST = frozenset(("role", "name", *FIELDS))
+# What a request has that is no text, or is read apart from those that are not known.
+_KNOWN = frozenset(
+    (
+        *("model", "messages", "audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs"),
+        *("max_completion_tokens", "max_tokens", "modalities", "moderation", "n", "parallel_tool_calls", "prediction"),
+        *("presence_penalty", "prompt_cache_retention", "reasoning_effort", "response_format", "seed", "service_tier"),
+        *("store", "stream", "stream_options", "temperature", "tool_choice", "tools", "top_logprobs", "top_p"),
+        *("verbosity", "web_search_options", "documents", "prompt_cache_options"),
+    )
+)
+# Where a delta has more texts than those.
+_BESIDE = frozenset(("tool_calls", "function_call", "audio", *_DETAILS))
 # The channels of tool calls: ("arguments", choice, call) of functions, ("input", choice, call) of custom tools.
 _CALLS = ("arguments", "input")
 # Whose messages have the name of a tool.
@@ -39,9 +55,9 @@ _PLAIN = frozenset(("role", "content"))
 class Chat(ChoicesDialect):
     """OpenAI's chat completions.
 
-    Texts are the messages' contents, authors' names, reasoning, refusals and tool calls, a `prediction` and vLLM's
-    `documents`. Definitions (tools, response formats) and the tools' names are not texts; images, audio and files pass
-    untouched. A stream carries all of an answer but `"usage": null`; choices come out in the order of their index.
+    Texts are the messages' contents, authors' names, reasoning, refusals and tool calls, file names and URLs, a
+    `prediction` and vLLM's `documents`. The tools' names are not texts; images, audio and files pass untouched.
+    A stream carries all of an answer but `"usage": null`; choices come out in the order of their index.
     """
 
     name = "chat"
@@ -83,14 +99,25 @@ class Chat(ChoicesDialect):
 
     def texts(self, request: Json) -> list[Text]:
         """vLLM's `documents`; every message's texts in order, tool calls and results too; a predicted output."""
-        found = object_text(("documents",), request.get("documents"), "document")
+        found = texts_in(request.get("documents"), ("documents",), "document", "documents")
         for index, message in enumerate(request["messages"]):
             if message["role"] not in _TOOLS:
                 found += whole_text(("messages", index, "name"), message.get("name"), "name", "name")
             found += _message_texts(message, ("messages", index), message["role"])
         prediction = request.get("prediction")
         if prediction is not None:
-            found += _content_texts(prediction.get("content"), ("prediction", "content"), "assistant")
+            found += texts_in(prediction, ("prediction",), "assistant")
+        return found
+
+    def labels(self, request: Json) -> list[Text]:
+        """`user`, `safety_identifier`, `prompt_cache_key`, `metadata`, `stop`, and what is not known."""
+        return request_labels(request, _KNOWN)
+
+    def definitions(self, request: Json) -> list[Text]:
+        """Of `tools`, `functions` and `response_format`."""
+        found: list[Text] = []
+        for key in ("tools", "functions", "response_format"):
+            found += definition_texts(request.get(key), (key,))
         return found
 
     def question(self, request: Json) -> Question | None:
@@ -161,12 +188,14 @@ class Chat(ChoicesDialect):
             ended: list[Channel] = []
             if delta.get("tool_calls") or delta.get("function_call"):
                 ended = [(field, index) for field in FIELDS if not delta.get(field)]
+                ended += _details(open_channels, delta, index)
                 # A client takes an earlier call for finished when the next one begins.
                 begun = {index_of(call) for _, call in objects(delta.get("tool_calls")) if call.get("id")}
                 if begun:
                     ended += [c for c in open_channels if c[0] in _CALLS and c[1] == index and c[2] not in begun]
             elif delta.get("content") or delta.get("refusal"):
                 ended = [(field, index) for field in _THOUGHTS if not delta.get(field)]
+                ended += _details(open_channels, delta, index)
             closed += [channel for channel in ended if channel in open_channels and channel not in closed]
         return closed
 
@@ -180,6 +209,10 @@ class Chat(ChoicesDialect):
             inner = {"tool_calls": [{"index": channel[2], "custom": {"input": text}}]}
         elif kind == "function_call":
             inner = {"function_call": {"arguments": text}}
+        elif kind in _DETAILS:
+            field = str(channel[3])
+            named = "thinking" if kind == "thinking_blocks" else f"reasoning.{field}"
+            inner = {str(kind): [{"type": named, "index": channel[2], field: text}]}
         elif kind == "transcript":
             inner = {"audio": {"transcript": text}}
         else:
@@ -212,38 +245,23 @@ def _check_content(message: Json, place: str) -> None:
             need(part, "refusal", str, optional=True, where=where)
 
 
-def _content_texts(content: Any, path: Path, role: str) -> list[Text]:
-    if isinstance(content, str):
-        return [Text(path, content, role)] if content else []
-    return [
-        Text((*path, index, field), part[field], role)
-        for index, part in objects(content)
-        for field in ("text", "refusal")
-        if part.get(field) and isinstance(part[field], str)
-    ]
-
-
 def _message_texts(message: Json, path: Path, role: str) -> list[Text]:
+    content = message.get("content")
+    if len(message) == 2 and type(content) is str:
+        return [Text((*path, "content"), content, role)] if content else []
     found: list[Text] = []
     for field in FIELDS:
-        value = message.get(field)
-        if value:
-            found += _content_texts(value, (*path, field), role)
-    if not _BESIDE.isdisjoint(message):
-        for index, call in objects(message.get("tool_calls")):
-            at = (*path, "tool_calls", index)
-            found += whole_text((*at, "function", "arguments"), fields(call, "function").get("arguments"), role, "json")
-            found += whole_text((*at, "custom", "input"), fields(call, "custom").get("input"), role)
-        called = fields(message, "function_call").get("arguments")
-        found += whole_text((*path, "function_call", "arguments"), called, role, "json")
-        found += whole_text((*path, "audio", "transcript"), fields(message, "audio").get("transcript"), role)
+        found += texts_in(message.get(field), (*path, field), role, field)
+    for key, value in message.items():
+        if key not in _FIRST:
+            found += texts_in(value, (*path, key), role, key)
     return found
 
 
 def _delta_calls(delta: Json, path: Path, choice: int) -> list[Text]:
     found: list[Text] = []
 
-    def add(at: Path, value: Any, channel: Channel, form: Literal["text", "json"]) -> None:
+    def add(at: Path, value: Any, channel: Channel, form: Form) -> None:
         if value and isinstance(value, str):
             found.append(Text((*path, *at), value, "assistant", form, channel))
 
@@ -256,7 +274,17 @@ def _delta_calls(delta: Json, path: Path, choice: int) -> list[Text]:
     called = fields(delta, "function_call").get("arguments")
     add(("function_call", "arguments"), called, ("function_call", choice), "json")
     add(("audio", "transcript"), fields(delta, "audio").get("transcript"), ("transcript", choice), "text")
+    for key in _DETAILS:
+        for position, detail in objects(delta.get(key)):
+            index = index_of(detail) if "index" in detail else position
+            for field in _DETAIL_TEXTS:
+                add((key, position, field), detail.get(field), (key, choice, index, field), "signed")
     return found
+
+
+def _details(open_channels: Mapping[Channel, Any], delta: Json, choice: int) -> list[Channel]:
+    """The channels of a choice's listed thoughts that this delta does not carry on."""
+    return [c for c in open_channels if c[0] in _DETAILS and c[1] == choice and not delta.get(str(c[0]))]
 
 
 def _is_words(choice: Json) -> bool:

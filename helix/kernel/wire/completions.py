@@ -21,8 +21,27 @@ from helix.kernel.wire.base import (
     whole_text,
 )
 from helix.kernel.wire.choices import ChoicesAssembler, ChoicesDialect, Pieces, merge
+from helix.kernel.wire.places import request_labels
 
 _JOINED = frozenset(("text",))
+# What a request has that is no text, or is read apart from those that are not known.
+_KNOWN = frozenset(
+    (
+        *(
+            "model",
+            "prompt",
+            "suffix",
+            "best_of",
+            "echo",
+            "frequency_penalty",
+            "logit_bias",
+            "logprobs",
+            "max_tokens",
+            "n",
+        ),
+        *("presence_penalty", "seed", "stream", "stream_options", "temperature", "top_p"),
+    )
+)
 
 
 class Completions(ChoicesDialect):
@@ -50,6 +69,10 @@ class Completions(ChoicesDialect):
         if request.get("suffix"):
             found.append(Text(("suffix",), request["suffix"]))
         return found
+
+    def labels(self, request: Json) -> list[Text]:
+        """`user`, `stop`, and what is not known."""
+        return request_labels(request, _KNOWN)
 
     def opaque_input(self, request: Json) -> Path | None:
         """`prompt`, where it is token ids."""

@@ -22,6 +22,9 @@ from helix.kernel.wire.base import (
     objects,
 )
 from helix.kernel.wire.completions import check_input, input_texts, is_token_ids
+from helix.kernel.wire.places import request_labels
+
+_KNOWN = frozenset(("model", "input", "dimensions", "encoding_format"))
 
 
 class Embeddings(Dialect):
@@ -41,6 +44,10 @@ class Embeddings(Dialect):
     def texts(self, request: Json) -> list[Text]:
         """The inputs."""
         return input_texts(request["input"], ("input",))
+
+    def labels(self, request: Json) -> list[Text]:
+        """`user`, and what is not known."""
+        return request_labels(request, _KNOWN)
 
     def opaque_input(self, request: Json) -> Path | None:
         """`input`, where it is token ids."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from helix.kernel.errors import HelixError
 from helix.kernel.sse import Event
@@ -12,6 +12,7 @@ from helix.kernel.wire.base import (
     Assembler,
     Channel,
     Dialect,
+    Form,
     Json,
     Path,
     Question,
@@ -24,11 +25,11 @@ from helix.kernel.wire.base import (
     need,
     need_model,
     need_objects,
-    object_text,
     objects,
     whole_text,
 )
 from helix.kernel.wire.messages_stream import MessagesAssembler, message_stream
+from helix.kernel.wire.places import definition_texts, held_definitions, request_labels, texts_in
 
 # https://docs.anthropic.com/en/api/errors
 _ERROR_TYPES = {
@@ -45,7 +46,32 @@ _ERROR_TYPES = {
 }
 
 # The field of a delta that holds its text, which is also its channel's name, and the delta's type.
-_GROWING = (("text", "text_delta"), ("thinking", "thinking_delta"), ("partial_json", "input_json_delta"))
+_GROWING = (
+    ("text", "text_delta"),
+    ("thinking", "thinking_delta"),
+    ("partial_json", "input_json_delta"),
+    ("content", "compaction_delta"),
+)
+_FORMS: dict[str, Form] = {"partial_json": "json", "thinking": "signed"}
+# What a request has that is no text, or is read apart from those that are not known. What names a server, an address
+# or a credential is for the provider to act on.
+_KNOWN = frozenset(
+    (
+        *("model", "messages", "system", "max_tokens", "cache_control", "container", "inference_geo", "mcp_servers"),
+        *(
+            "output_config",
+            "output_format",
+            "service_tier",
+            "speed",
+            "stream",
+            "temperature",
+            "thinking",
+            "tool_choice",
+        ),
+        *("tools", "top_k", "top_p", "betas", "user_profile_id", "workspace_id", "diagnostics", "fallbacks"),
+        *("fallback_credit_token",),
+    )
+)
 
 
 class Messages(Dialect):
@@ -79,6 +105,17 @@ class Messages(Dialect):
             found += _content_texts(message.get("content"), ("messages", index, "content"), message["role"])
         return found
 
+    def labels(self, request: Json) -> list[Text]:
+        """`metadata`, `stop_sequences`, instructions for managing the context, and what is not known."""
+        return request_labels(request, _KNOWN)
+
+    def definitions(self, request: Json) -> list[Text]:
+        """Of `tools`, those that come with a message too, and of the answer's format."""
+        found: list[Text] = []
+        for key in ("tools", "output_config", "output_format", "fallbacks"):
+            found += definition_texts(request.get(key), (key,))
+        return found + held_definitions(request["messages"], ("messages",))
+
     def question(self, request: Json) -> Question | None:
         """The last message's text if it is the user's and that is all it holds."""
         messages = request["messages"]
@@ -98,7 +135,8 @@ class Messages(Dialect):
 
     def answer_texts(self, answer: Json) -> list[Text]:
         """Every block's text, thinking, tool input and quoted passages."""
-        return _content_texts(answer.get("content"), ("content",), "assistant")
+        found = _content_texts(answer.get("content"), ("content",), "assistant")
+        return found + whole_text(("stop_sequence",), answer.get("stop_sequence"), "label")
 
     def usage(self, answer: Json) -> Usage | None:
         """What the provider counted, cached input included in the input, as Usage wants it."""
@@ -128,11 +166,12 @@ class Messages(Dialect):
             for field, _ in _GROWING:
                 text = delta.get(field)
                 if text and isinstance(text, str):
-                    form: Literal["text", "json"] = "json" if field == "partial_json" else "text"
-                    return [Text(("delta", field), text, "assistant", form, (field, index))]
-            return _citation_texts(fields(delta, "citation"), ("delta", "citation"), "assistant")
+                    return [Text(("delta", field), text, "assistant", _FORMS.get(field, "text"), (field, index))]
+            return texts_in(delta.get("citation"), ("delta", "citation"), "assistant")
+        if payload.get("type") == "message_delta":
+            return whole_text(("delta", "stop_sequence"), fields(payload, "delta").get("stop_sequence"), "label")
         if payload.get("type") == "content_block_start":
-            texts = _block_texts(fields(payload, "content_block"), ("content_block",), "assistant")
+            texts = texts_in(payload.get("content_block"), ("content_block",), "assistant")
             begins = (("content_block", "text"), ("content_block", "thinking"))
             return [text._replace(channel=(text.path[1], index)) if text.path in begins else text for text in texts]
         return []
@@ -245,50 +284,11 @@ def _check_blocks(holder: Json, key: str, where: str) -> None:
 def _content_texts(content: Any, path: Path, role: str) -> list[Text]:
     found = whole_text(path, content, role)
     for index, block in objects(content):
-        found += _block_texts(block, (*path, index), role)
-    return found
-
-
-def _block_texts(block: Json, path: Path, role: str) -> list[Text]:
-    found = whole_text((*path, "text"), block.get("text"), role)
-    if len(block) == 2 and found:
-        return found  # a plain text block
-    found += whole_text((*path, "thinking"), block.get("thinking"), role)
-    if "input" in block:  # tool_use, server_tool_use, mcp_tool_use
-        found += object_text((*path, "input"), block["input"], role)
-    if block.get("type") in ("document", "search_result"):
-        for field in ("title", "context", "source"):  # a document's source is an object
-            found += whole_text((*path, field), block.get(field), role)
-    source = fields(block, "source")
-    if source.get("type") == "text":
-        found += whole_text((*path, "source", "data"), source.get("data"), role)
-    elif source.get("type") == "content":
-        found += _content_texts(source.get("content"), (*path, "source", "content"), role)
-    for field in ("stdout", "stderr"):
-        found += whole_text((*path, field), block.get(field), role)
-    if "content" in block:  # tool_result, mcp_tool_result, search_result
-        found += _result_texts(block["content"], (*path, "content"), role)
-    for index, citation in objects(block.get("citations")):
-        found += _citation_texts(citation, (*path, "citations", index), role)
-    return found
-
-
-def _result_texts(content: Any, path: Path, role: str) -> list[Text]:
-    """The texts of what a tool gave: a text, blocks, one block, or whatever JSON value is none of them."""
-    if isinstance(content, dict):
-        is_block = isinstance(content.get("type"), str)
-        return _block_texts(content, path, role) if is_block else object_text(path, content, role)
-    found = _content_texts(content, path, role)
-    for index, item in enumerate(content if isinstance(content, list) else ()):
-        if isinstance(item, str):
-            found += whole_text((*path, index), item, role)
-    return found
-
-
-def _citation_texts(citation: Json, path: Path, role: str) -> list[Text]:
-    found: list[Text] = []
-    for field in ("cited_text", "document_title", "title", "source"):
-        found += whole_text((*path, field), citation.get(field), role)
+        text = block.get("text")
+        if len(block) == 2 and text and isinstance(text, str):
+            found.append(Text((*path, index, "text"), text, role))  # a plain text block
+        else:
+            found += texts_in(block, (*path, index), role)
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from helix.kernel.errors import HelixError
 from helix.kernel.sse import Event
@@ -12,6 +12,7 @@ from helix.kernel.wire.base import (
     Assembler,
     Channel,
     Dialect,
+    Form,
     Json,
     Path,
     Question,
@@ -21,27 +22,52 @@ from helix.kernel.wire.base import (
     event_type,
     fields,
     index_of,
-    label_texts,
     need,
     need_model,
     need_objects,
-    object_text,
     objects,
+    value_text,
     whole_text,
 )
+from helix.kernel.wire.places import definition_texts, held_definitions, label_texts, request_labels, texts_in
 from helix.kernel.wire.responses_stream import CHANNELS, ENDS, ResponsesAssembler, response_stream
 
-# Fields of an item, or of a part of one, that hold a text; those that hold more parts, or texts, inside.
-_TEXTS = {"text", "refusal", "transcript", "content", "input", "output", "arguments", "code", "logs", "query", "reason"}
-_TEXTS |= {"stdout", "stderr", "diff"}
-_PARTS = {"content", "summary", "output", "outputs", "results", "queries", "action", "operation", "command", "commands"}
+# What a request has that is no text, or is read apart from those that are not known. What names a server, an address
+# or a credential is for the provider to act on.
+_KNOWN = frozenset(
+    (
+        *("model", "input", "instructions", "prompt", "background", "conversation", "include", "max_output_tokens"),
+        *("max_tool_calls", "moderation", "parallel_tool_calls", "previous_response_id", "prompt_cache_retention"),
+        *(
+            "reasoning",
+            "service_tier",
+            "store",
+            "stream",
+            "stream_options",
+            "temperature",
+            "text",
+            "tool_choice",
+            "tools",
+        ),
+        *(
+            "top_logprobs",
+            "top_p",
+            "truncation",
+            "prompt_cache_options",
+            "context_management",
+            "status",
+            "object",
+            "id",
+        ),
+    )
+)
 
 
 class Responses(Dialect):
     """OpenAI's responses.
 
-    Texts are the instructions, the input (a string or items: messages, tool calls, their outputs, reasoning) and a
-    prompt's variables. Images, audio, files and encrypted reasoning pass untouched.
+    Texts are the instructions, the input (a string or items: messages, tool calls, their outputs, reasoning, file
+    names and URLs) and a prompt's variables. Images, audio, files and encrypted reasoning pass untouched.
     """
 
     name = "responses"
@@ -74,6 +100,14 @@ class Responses(Dialect):
             found.append(Text(("instructions",), request["instructions"], "system"))
         found += _variable_texts(request, ())
         return found + _items_texts(request.get("input"), ("input",))
+
+    def labels(self, request: Json) -> list[Text]:
+        """`user`, `safety_identifier`, `prompt_cache_key`, `metadata`, and what is not known."""
+        return request_labels(request, _KNOWN)
+
+    def definitions(self, request: Json) -> list[Text]:
+        """Of `tools`, those that come with an item too, and of `text.format`."""
+        return _definitions(request, ()) + held_definitions(request.get("input"), ("input",))
 
     def question(self, request: Json) -> Question | None:
         """The input if it is a text, else its last item's text if that is the user's message and holds nothing else.
@@ -149,9 +183,8 @@ class Responses(Dialect):
             if field is not None:
                 return whole_text((field,), payload.get(field), "assistant", _form(field))
         found: list[Text] = []
-        for key in ("item", "part"):
-            if isinstance(payload.get(key), dict):
-                found += _item_texts(payload[key], (key,), "assistant")
+        for key in ("item", "part", "annotation"):
+            found += texts_in(payload.get(key), (key,), "assistant")
         if isinstance(payload.get("response"), dict):
             found += _answer_texts(payload["response"], ("response",))
         return found
@@ -233,7 +266,7 @@ def _role(item: Json) -> str:
     return "tool" if isinstance(kind, str) and kind.endswith("_output") else "assistant"
 
 
-def _form(field: str) -> Literal["text", "json"]:
+def _form(field: str) -> Form:
     return "json" if field == "arguments" else "text"
 
 
@@ -241,40 +274,32 @@ def _items_texts(items: Any, path: Path, *, role: str = "user") -> list[Text]:
     """The texts of an input, an output or instructions: one text, or a list of items."""
     found = whole_text(path, items, role)
     for index, item in objects(items):
-        found += _item_texts(item, (*path, index), _role(item))
-    return found
-
-
-def _item_texts(item: Json, path: Path, role: str) -> list[Text]:
-    """The texts of an item or of one of its parts."""
-    found: list[Text] = []
-    for field, value in item.items():
-        if isinstance(value, str):
-            if value and field in _TEXTS:
-                found.append(Text((*path, field), value, role, _form(field)))
-        elif field in _PARTS:
-            if field == "output" and isinstance(value, dict) and not isinstance(value.get("type"), str):
-                found += object_text((*path, field), value, role)  # a tool's own object
-            elif isinstance(value, dict):
-                found += _item_texts(value, (*path, field), role)
-            elif isinstance(value, list):
-                for index, part in enumerate(value):
-                    at = (*path, field, index)
-                    found += _item_texts(part, at, role) if isinstance(part, dict) else whole_text(at, part, role)
+        found += texts_in(item, (*path, index), _role(item))
     return found
 
 
 def _variable_texts(holder: Json, path: Path) -> list[Text]:
+    """The texts of a prompt's variables, whose names are the caller's own."""
     found: list[Text] = []
     for key, value in fields(fields(holder, "prompt"), "variables").items():
         at = (*path, "prompt", "variables", key)
-        found += _item_texts(value, at, "user") if isinstance(value, dict) else whole_text(at, value, "user")
+        if isinstance(value, str):
+            found += whole_text(at, value, "user")
+        elif isinstance(value, dict) and isinstance(value.get("type"), str):  # an input part
+            found += texts_in(value, at, "user")
+        else:
+            found += value_text(at, value, "user")
     return found
+
+
+def _definitions(holder: Json, path: Path) -> list[Text]:
+    found = definition_texts(holder.get("tools"), (*path, "tools"))
+    return found + definition_texts(holder.get("text"), (*path, "text"))
 
 
 def _answer_texts(answer: Json, path: Path) -> list[Text]:
     found = _items_texts(answer.get("instructions"), (*path, "instructions"), role="system")
-    found += _variable_texts(answer, path) + label_texts(answer, path)
+    found += _variable_texts(answer, path) + label_texts(answer, path) + _definitions(answer, path)
     return found + _items_texts(answer.get("output"), (*path, "output"), role="assistant")
 
 

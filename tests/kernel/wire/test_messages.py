@@ -85,7 +85,7 @@ def test_texts_of_a_request_in_order_with_their_roles() -> None:
         ("x", "user", "text"),
         ("Dan", "user", "text"),
         ("Who wrote?", "user", "text"),
-        ("Look it up.", "assistant", "text"),
+        ("Look it up.", "assistant", "signed"),
         ("Ann did.", "assistant", "text"),
         ("Dear Ann", "assistant", "text"),
         ("Letters", "assistant", "text"),

@@ -64,7 +64,7 @@ def test_texts_of_a_request_in_order_with_their_roles() -> None:
         ({"type": "mcp_call", "arguments": "{}", "output": "Ann", "name": "f"}, ["{}", "Ann"]),
         ({"type": "mcp_approval_response", "approve": True, "reason": "Ann"}, ["Ann"]),
         ({"type": "shell_call", "action": {"commands": ["Ann", "Bob"]}}, ["Ann", "Bob"]),
-        ({"type": "apply_patch_call", "operation": {"type": "update_file", "path": "p", "diff": "Ann"}}, ["Ann"]),
+        ({"type": "apply_patch_call", "operation": {"type": "update_file", "path": "p", "diff": "Ann"}}, ["p", "Ann"]),
         ({"type": "computer_call_output", "output": {"type": "computer_screenshot", "image_url": "data:"}}, []),
         ({"type": "image_generation_call", "result": "AAAA"}, []),
         ({"type": "reasoning", "encrypted_content": "AAAA", "summary": []}, []),
@@ -200,8 +200,9 @@ def test_snapshots_hold_whole_texts() -> None:
         event("output_item.done", item=item),
         event("completed", response={**RESPONSES_ANSWER, "instructions": None, "output": [item]}),
     ):
-        (text,) = RESPONSES.event_texts(payload)
-        assert (text.value, text.channel) == ("Ann is a friend.", None)
+        texts = RESPONSES.event_texts(payload)
+        assert [text.value for text in texts] == ["Ann is a friend.", "https://example.org", "Ann"]
+        assert {text.channel for text in texts} == {None}
     created = event("created", response={**RESPONSES_ANSWER, "output": []})
     assert [(text.value, text.role) for text in RESPONSES.event_texts(created)] == [("Be brief.", "system")]
 
