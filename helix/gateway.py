@@ -187,6 +187,7 @@ def build_app(config: Config, parts: Parts) -> Gateway:
             score_threshold=helix.redact.score_threshold,
             language=helix.redact.language,
             on_outage=helix.redact.on_outage,
+            tool_definitions=helix.redact.tool_definitions,
         )
     if helix.admit.enabled:
         app = AdmitMiddleware(app, keys=authority, on_outage=helix.admit.on_outage, check_model=router.check)

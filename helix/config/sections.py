@@ -65,6 +65,9 @@ class RedactConfig(Section):
     score_threshold: float = Field(0.4, ge=0, le=1, description="Findings that are less sure than this are left alone.")
     language: str = Field("en", description="Language of the recognizers' context words.")
     on_outage: Outage = Field("refuse", description="`pass` sends requests on unredacted while no detector answers.")
+    tool_definitions: bool = Field(
+        False, description="Whether descriptions of tools and of answer formats are looked through too."
+    )
 
 
 class SemanticConfig(Section):

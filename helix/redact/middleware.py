@@ -29,8 +29,9 @@ class RedactMiddleware:
     STRATEGIES); None is placeholders for the default kinds, or for whatever a given detector finds. Findings under
     `score_threshold` (0 to 1) are left alone. A detector that fails or takes over `timeout_seconds` is an outage: by
     `on_outage` the request is refused with 503, or, chosen aloud, passes as it is. An input of token ids cannot be
-    looked through: by `token_ids` it is refused with 400, or, chosen aloud, passes as it is. What was found in the
-    latest `memory_entries` texts is remembered, under a keyed digest of each text. Raises ValueError.
+    looked through: by `token_ids` it is refused with 400, or, chosen aloud, passes as it is. By `tool_definitions` the
+    descriptions of tools, and of answer formats, are looked through too. What was found in the latest `memory_entries`
+    texts is remembered, under a keyed digest of each text. Raises ValueError.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class RedactMiddleware:
         language: str = "en",
         on_outage: Literal["refuse", "pass"] = "refuse",
         token_ids: Literal["refuse", "pass"] = "refuse",
+        tool_definitions: bool = False,
         timeout_seconds: float = 10.0,
         memory_entries: int = 10_000,
         observe: Observer | None = None,
@@ -61,6 +63,7 @@ class RedactMiddleware:
             language=language,
             on_outage=on_outage,
             token_ids=token_ids,
+            tool_definitions=tool_definitions,
             timeout_seconds=timeout_seconds,
             memory_entries=memory_entries,
         )

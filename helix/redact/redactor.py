@@ -33,8 +33,9 @@ class Redactor:
     what is done with it; None is placeholders for the default kinds, or for whatever a given detector finds. A detector
     that fails or takes over `timeout_seconds` is an outage: by `on_outage` it is raised, or, chosen aloud, the payload
     passes as it is. An input of token ids cannot be looked through: by `token_ids` it is refused, or, chosen aloud,
-    passes as it is. What was found in the latest `memory_entries` texts is remembered, under a keyed digest of each
-    text. Raises ValueError.
+    passes as it is. By `tool_definitions` the descriptions of tools and of answer formats are looked through too.
+    What was found in the latest `memory_entries` texts is remembered, under a keyed digest of each text. Raises
+    ValueError.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Redactor:
         language: str = "en",
         on_outage: Literal["refuse", "pass"] = "refuse",
         token_ids: Literal["refuse", "pass"] = "refuse",
+        tool_definitions: bool = False,
         timeout_seconds: float = 10.0,
         memory_entries: int = 10_000,
     ) -> None:
@@ -60,6 +62,7 @@ class Redactor:
         self._language = language
         self._passes_on_outage = on_outage == "pass"
         self._passes_token_ids = token_ids == "pass"
+        self._tool_definitions = tool_definitions
         self._timeout_seconds = timeout_seconds
         self._memory_entries = memory_entries
         self._given = detector
@@ -97,7 +100,10 @@ class Redactor:
             at = place(opaque)
             raise ContentBlocked(f"'{at}' holds token ids, in which personal data cannot be looked for; send text", at)
         # Labels first: they stay the same from turn to turn, so that the numbers of what is in the turns do too.
-        texts = dialect.labels(payload) + dialect.texts(payload)
+        texts = dialect.labels(payload)
+        if self._tool_definitions:
+            texts += dialect.definitions(payload)
+        texts += dialect.texts(payload)
         parts = segments(texts)
         found = await self._detect([part.shown for part in parts])
         if not any(found):

@@ -37,7 +37,7 @@ _HINT_CHARS = 64
 _BLANK = re.compile(r"\s+")
 _URL_SAFE = "!#$%&'()*+,/:;=?@[]~"
 
-Spelling = Literal["plain", "name", "url", "signed", "string", "number"]
+Spelling = Literal["plain", "name", "url", "signed", "string", "number", "negative"]
 
 
 class Segment(NamedTuple):
@@ -57,15 +57,21 @@ class Segment(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """What a detector is given: the hint, then the value; nothing of signed thoughts, which only lose what is known."""
+        """What a detector is given: the hint, then the value; nothing where only what is known may go."""
         return "" if self.spelling == "signed" else self.hint + self.value
+
+    @property
+    def is_number(self) -> bool:
+        """Whether a JSON number stands here, so that only another number keeps its type; its value has no sign."""
+        return self.spelling in ("number", "negative")
 
     def spelled(self, value: str) -> str:
         """Another value in this segment's spelling; in a number's place, what is no number becomes a string."""
         if self.spelling == "string":
             return json.dumps(value, ensure_ascii=False)
-        if self.spelling == "number":
-            return value if _INTEGER.fullmatch(value) else json.dumps(value, ensure_ascii=False)
+        if self.is_number:
+            sign = "" if self.spelling == "number" else "-"
+            return sign + value if _INTEGER.fullmatch(value) else json.dumps(value, ensure_ascii=False)
         if self.spelling in ("name", "url"):  # no angles in either, and blanks in a name only where it has some
             value = value.replace("<", "").replace(">", "")
             if self.spelling == "url":
@@ -141,8 +147,9 @@ def _of_json(
             if is_key:
                 key = value
         elif (digits := token.lstrip("-")).isdigit() and len(digits) >= _LEAST_DIGITS:
-            # What stands for it is written without a sign, so the sign stays where it is.
-            yield Segment(source, match.end() - len(digits), match.end(), digits, _hint(key), "number", within)
+            yield Segment(
+                source, *match.span(), digits, _hint(key), "number" if digits == token else "negative", within
+            )
 
 
 def _unquoted(token: str) -> str:

@@ -137,29 +137,48 @@ def _is_definition(key: str, value: Any) -> bool:
     return key in _DEFINITIONS or (key == "definition" and isinstance(value, dict))
 
 
-# What of a definition is written for the model to read. Names are not: whoever replaced one would change the call.
-_SAID = frozenset(("description", "title", "$comment", "definition", "server_description", "const"))
-_VALUES = frozenset(("default", "examples", "example", "input_examples", "enum"))
+# What of a definition is not written for the model to read: names, by which code is called, what a schema is built of,
+# and what a tool of the provider's own acts on: addresses, credentials, where to look.
+_BUILT_OF = _NAMES | frozenset(
+    (
+        *(
+            "$ref",
+            "$id",
+            "$schema",
+            "$anchor",
+            "$dynamicRef",
+            "pattern",
+            "required",
+            "syntax",
+            "strict",
+            "memory_limit",
+        ),
+        *("user_location", "allowed_domains", "blocked_domains", "filters", "container", "domain_secrets", "headers"),
+        *("authorization", "server_url", "allowed_tools", "require_approval", "configs", "ranking_options", "ranker"),
+        *("input_image_mask", "image_url", "path", "version", "data", "size", "allowed_callers", "token", "effort"),
+    )
+)
+# A definition's fields that have the form of a schema's own names.
+_VALUES = frozenset(("default", "examples", "example", "input_examples", "enum", "const"))
 _SCHEMAS = frozenset(("properties", "$defs", "definitions", "patternProperties", "dependentSchemas"))
 
 
-def definition_texts(value: Any, path: Path) -> list[Text]:
+def definition_texts(value: Any, path: Path, key: str = "") -> list[Text]:
     """The texts of tools' and formats' definitions: descriptions, those inside JSON schemas too, examples, values."""
     found: list[Text] = []
-    if isinstance(value, list):
-        for index, item in enumerate(value):
-            found += definition_texts(item, (*path, index))
+    if isinstance(value, str):
+        if value and key not in _BUILT_OF and not key.endswith(("_id", "_ids")):
+            found.append(Text(path, value, "definition"))
     elif isinstance(value, dict):
-        for key, inner in value.items():
-            at = (*path, key)
-            if isinstance(inner, str):
-                if inner and (key in _SAID or key in _VALUES):
-                    found.append(Text(at, inner, "definition"))
-            elif key in _SCHEMAS and isinstance(inner, dict):
-                for name, schema in inner.items():  # a property may have any name, `description` too
-                    found += definition_texts(schema, (*at, name))
-            elif key in _VALUES:
-                found += object_text(at, inner, "definition")
-            else:
+        for name, inner in value.items():
+            at = (*path, name)
+            if key in _SCHEMAS:  # a property may have any name, `description` or `required` too
                 found += definition_texts(inner, at)
+            elif name in _VALUES and isinstance(inner, (dict, list)):
+                found += object_text(at, inner, "definition")
+            elif name == "format" or name not in _BUILT_OF:
+                found += definition_texts(inner, at, name)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            found += definition_texts(item, (*path, index), key)
     return found

@@ -84,7 +84,8 @@ class Responses(Dialect):
             for place, item in need_objects(request, "input"):
                 need(item, "type", str, optional=True, where=place)
                 need(item, "role", str, optional=True, where=place)
-                need(item, "arguments", str, optional=True, where=place)
+                if item.get("type") != "tool_search_call":  # whose arguments may be any JSON value
+                    need(item, "arguments", str, optional=True, where=place)
                 if isinstance(need(item, "content", str, list, optional=True, where=place), list):
                     need_objects(item, "content", where=place)
         need(request, "stream", bool, optional=True)
