@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from perf import idle, passthrough, pii, soak, stages, stream, table
+from perf import idle, passthrough, pii, roundtrip, soak, stages, stream, table
 from perf.peers import Place, helix
 from perf.process import ROOT, Unavailable, status_of
 
@@ -43,7 +43,7 @@ def _replay(place: Place, options: Options) -> dict[str, Any]:
             origin, key = f"http://127.0.0.1:{gateway.plain.port}", gateway.master_key
         if not key:
             raise Unavailable("no master key: set HELIX_MASTER_KEY, or HELIX_DATA_DIR to the gateway's data folder")
-        report = replay(origin.rstrip("/"), key, options.file, count=options.count, model=options.model)
+        report = replay(origin.rstrip("/"), key, options.file, count=options.count or 1000, model=options.model)
     return report | {"gateway": origin, "file": options.file.name}
 
 
@@ -57,8 +57,9 @@ NAMES: dict[str, Measure] = {
     "soak": lambda place, options: soak.measure(place, options.seconds or 600.0, options.rate),
     "replay": _replay,
     "pii": lambda place, options: pii.measure(options.data),
+    "roundtrip": lambda place, options: roundtrip.measure(options.count or 10_000, options.data, options.seed),
 }
-_NOT_IN_ALL = {"soak"}
+_NOT_IN_ALL = {"soak", "roundtrip"}
 
 
 def main() -> int:
@@ -76,7 +77,7 @@ def main() -> int:
             print(f"measuring {name} …", flush=True)
         with tempfile.TemporaryDirectory(prefix="helix-perf-") as folder:
             # These are no comparisons, so nothing has to keep out of another's way.
-            apart = pinned and name not in ("replay", "idle", "soak", "pii")
+            apart = pinned and name not in ("replay", "idle", "soak", "pii", "roundtrip")
             place = Place(Path(folder), tuple(cpus[:1]) if apart else (), tuple(cpus[1:2]) if apart else ())
             try:
                 results[name] = NAMES[name](place, options)
@@ -137,18 +138,23 @@ def _answers(port: int) -> bool:
 
 def _arguments() -> Options:
     parser = argparse.ArgumentParser(prog="python -m perf", description=__doc__)
-    parser.add_argument("name", choices=[*NAMES, "all"], help="what to measure; all leaves the long soak out")
+    parser.add_argument(
+        "name", choices=[*NAMES, "all"], help="what to measure; all leaves the long soak and roundtrip out"
+    )
     parser.add_argument("--seconds", type=float, help="measured time a gateway and load, in all rounds together")
     parser.add_argument("--json", action="store_true", help="print the JSON object only")
     parser.add_argument("--unpinned", action="store_true", help="let gateways and load run on all CPUs")
     parser.add_argument("--rate", type=float, default=100.0, help="soak: requests a second")
     parser.add_argument("--file", type=Path, default=QUESTIONS, help="replay: JSON Lines with q, or a and b")
     parser.add_argument("--base-url", help="replay: the gateway; without it the one on port 8000, else one is started")
-    parser.add_argument("--count", type=int, default=1000, help="replay: how many requests")
+    parser.add_argument(
+        "--count", type=int, help="replay: how many requests (1,000); roundtrip: conversations (10,000)"
+    )
     parser.add_argument("--model", default="demo/echo", help="replay: the model; one that restates the question")
     parser.add_argument(
         "--data", type=Path, default=_DATA, help="pii: the folder with annotated texts; all leaves it out without"
     )
+    parser.add_argument("--seed", type=int, default=0, help="roundtrip: other conversations")
     parser.add_argument("--out", type=Path, help="write the JSON object to this file too")
     options = parser.parse_args()
     if options.seconds is not None and options.seconds <= 0:

@@ -37,7 +37,12 @@ class Occurrences:
 
 
 def _is_whole(text: str, first: int, last: int) -> bool:
-    return not (_is_word(text[first - 1 : first]) or _is_word(text[last : last + 1]))
+    return not (_is_inside_word(text, first) or _is_inside_word(text, last))
+
+
+def _is_inside_word(text: str, at: int) -> bool:
+    """Whether the places before and behind `at` belong to one word: a sign that a value begins with ends a word."""
+    return _is_word(text[at - 1 : at]) and _is_word(text[at : at + 1])
 
 
 def _is_word(character: str) -> bool:

@@ -31,7 +31,7 @@ def measure(folder: Path) -> dict[str, Any]:
     sets = corpora(folder)
     detectors = helix_detectors()
     finders: dict[str, Finder] = {STOCK: Stock()}
-    finders |= {name: Helix(detector, detector.entities) for name, detector in detectors.items()}
+    finders |= {name: Helix(detector, kinds) for name, (detector, kinds) in detectors.items()}
     annotated = [corpus for corpus in sets if corpus.kinds]
     plain = [corpus for corpus in sets if not corpus.kinds]
     result: dict[str, Any] = {
@@ -53,7 +53,8 @@ def measure(folder: Path) -> dict[str, Any]:
     if result["speed"]["process_over_thread"] > _ONE_THREAD:
         result["faults"].append("a detector worked in threads of its own, which its times leave out")
     name = NAMES if NAMES in detectors else PATTERNS
-    remembering = Helix(RememberingDetector(detectors[name], entries=10_000), detectors[name].entities)
+    detector, kinds = detectors[name]
+    remembering = Helix(RememberingDetector(detector, entries=10_000), kinds)
     result["speed"]["repeated"] = {name: repeated(texts["mixed"], remembering)}
     result["targets"] = _targets(result)
     return result

@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from typing import Any, Protocol
 
 from helix.kernel.types import Detector, Span
-from helix.redact import KNOWN_ENTITIES, PresidioDetector
+from helix.redact import DEFAULT_ENTITIES, KNOWN_ENTITIES, PresidioDetector
 from perf.process import Unavailable
 
 __all__ = ["THRESHOLD", "Finder", "Helix", "Stock", "helix_detectors"]
@@ -150,9 +150,9 @@ class Helix:
         return taken
 
 
-def helix_detectors() -> dict[str, PresidioDetector]:
-    """Helix with patterns alone, for every kind and for what is on by default."""
+def helix_detectors() -> dict[str, tuple[PresidioDetector, Iterable[str]]]:
+    """Helix with patterns alone, for every kind and for what is on by default; each with the kinds it looks for."""
     return {
-        "helix patterns": PresidioDetector(entities=list(KNOWN_ENTITIES)),
-        "helix patterns, default kinds": PresidioDetector(),
+        "helix patterns": (PresidioDetector(entities=list(KNOWN_ENTITIES)), KNOWN_ENTITIES),
+        "helix patterns, default kinds": (PresidioDetector(), DEFAULT_ENTITIES),
     }

@@ -20,8 +20,9 @@ def test_whole_words_alone() -> None:
 
 
 def test_values_may_begin_and_end_with_signs() -> None:
-    """A plus or a bracket belongs to the value."""
-    assert _found(["+1 202", "(a)", "--"], "call +1 202, a+1 202 or (a)(a) --") == ["+1 202", "(a)", "(a)"]
+    """A plus or a bracket belongs to the value, and ends the word before it."""
+    text = "call +1 202, a+1 202 or (a)(a)b --"
+    assert _found(["+1 202", "(a)", "--"], text) == ["+1 202", "+1 202", "(a)", "(a)"]
 
 
 def test_only_between() -> None:
@@ -44,4 +45,5 @@ def test_nothing_that_stands_alone_is_missed(values: list[str], text: str) -> No
         # Signs before the first word may be shared by two occurrences: those between words are what counts.
         core = value.lstrip("-( ")
         if core == value:
-            assert not re.search(rf"(?<![\w\0]){re.escape(value)}(?!\w)", "".join(left))
+            behind = r"(?!\w)" if re.search(r"\w\Z", value) else ""
+            assert not re.search(rf"(?<![\w\0]){re.escape(value)}{behind}", "".join(left))
