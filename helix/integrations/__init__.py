@@ -1,0 +1,1 @@
+"""Helix's stages inside other people's gateways."""
