@@ -8,15 +8,14 @@ from threading import Event
 from typing import Any
 
 from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerRegistry, RecognizerResult
-from presidio_analyzer.nlp_engine import NoOpNlpEngine
 
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.types import Span
 from helix.redact.entities import DEFAULT_ENTITIES, KNOWN_ENTITIES, check_known
 from helix.redact.nlp import open_nlp_engine, zone
-from helix.redact.recognizers import WordContext, recognizers
+from helix.redact.recognizers import recognizers as natives
+from helix.redact.scanner import Scanner
 from helix.redact.spans import resolve, windows
-from helix.redact.technical import IN_CONTEXT, is_plain, is_technical, technical_spans
 
 __all__ = ["Engine"]
 
@@ -35,12 +34,13 @@ class Engine:
     ) -> None:
         # Presidio logs pieces of the texts it looks at, one of them as an error.
         logging.getLogger("presidio-analyzer").addFilter(_drop)
-        self._score_threshold = score_threshold
         self._foreign = _Foreign(recognizers, nlp_engine, languages, score_threshold)
         added = {kind for kinds in self._foreign.kinds.values() for kind in kinds}
         self.entities = tuple({**DEFAULT_ENTITIES, **dict.fromkeys(added)} if entities is None else entities)
         check_known(self.entities, {*KNOWN_ENTITIES, *added})
-        self._native = _native(self.entities, languages)
+        self._scanners = {
+            language: Scanner(natives(self.entities, language), score_threshold) for language in languages
+        }
         self._foreign.narrow(self.entities)
 
     def find(self, texts: Sequence[str], language: str, abandoned: Event) -> list[tuple[Span, ...]]:
@@ -48,23 +48,11 @@ class Engine:
         return [resolve(self._find(text, language, abandoned)) for text in texts]
 
     def _find(self, text: str, language: str, abandoned: Event) -> Iterator[Span]:
+        yield from self._scanners[language].spans(text, abandoned)
         for offset, window in windows(text):
             if abandoned.is_set():
                 raise BackendUnavailable("detection was given up")
-            yield from self._native_spans(window, language, offset)
             yield from self._foreign.spans(window, language, offset)
-
-    def _native_spans(self, window: str, language: str, offset: int) -> Iterator[Span]:
-        if self._native is None:
-            return
-        results = self._native.analyze(
-            window, language, entities=list(self.entities), score_threshold=self._score_threshold
-        )
-        technical = technical_spans(window) if results else []
-        for result in results:
-            plain = is_plain(window[result.start : result.end], in_context=IN_CONTEXT in result.recognition_metadata)
-            if plain or not is_technical(result.entity_type, result.start, result.end, technical):
-                yield _span(result, offset)
 
 
 class _Foreign:
@@ -136,23 +124,6 @@ def _reason(result: RecognizerResult) -> str:
     if why.supportive_context_word:
         told.append(f"beside {why.supportive_context_word!r}")
     return ", ".join(told)
-
-
-def _native(entities: Sequence[str], languages: Sequence[str]) -> AnalyzerEngine | None:
-    found = [recognizer for language in languages for recognizer in recognizers(entities, language)]
-    if not found:
-        return None
-    engine = AnalyzerEngine(
-        registry=RecognizerRegistry(found, supported_languages=list(languages)),
-        nlp_engine=NoOpNlpEngine([{"lang_code": code, "model_name": ""} for code in languages]),
-        supported_languages=list(languages),
-        context_aware_enhancer=WordContext(found),
-    )
-    # Patterns compile at their first use: let it be now.
-    sample = " ".join(word for recognizer in found for word in recognizer.context or ()) + " a@b 0 12 3456789"
-    for language in languages:
-        engine.analyze(sample, language, entities=list(entities))
-    return engine
 
 
 def _drop(_record: logging.LogRecord) -> bool:

@@ -26,7 +26,7 @@ def resolve(spans: Iterable[Span]) -> tuple[Span, ...]:
             continue
         last = found[-1]
         best = max(last, span, key=lambda s: (s.score, s.end - s.start, -s.start))
-        found[-1] = Span(last.start, max(last.end, span.end), best.kind, best.score, best.recognizer)
+        found[-1] = Span(last.start, max(last.end, span.end), best.kind, best.score, best.recognizer, best.reason)
     return tuple(found)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["IN_CONTEXT", "is_plain", "is_technical", "technical_spans"]
+__all__ = ["CERTAIN", "is_plain", "is_technical"]
 
-IN_CONTEXT = "in_context"
-"""The key of a Presidio result's metadata that tells that a context word stands beside it."""
+CERTAIN = frozenset({"EMAIL_ADDRESS", "IBAN_CODE", "CRYPTO", "URL_CREDENTIALS", "URL", "DATE_TIME", "MAC_ADDRESS"})
+"""Kinds that have their own proof (a domain, a checksum over many characters), wherever they stand."""
 
 _TECHNICAL = re.compile(
     r"""
@@ -21,16 +21,10 @@ _TECHNICAL = re.compile(
     """,
     re.VERBOSE,
 )
-# What has its own proof (a domain, a checksum over many characters) is not doubted for standing in such a string.
-_CERTAIN = frozenset({"EMAIL_ADDRESS", "IBAN_CODE", "CRYPTO", "URL_CREDENTIALS", "URL", "DATE_TIME", "MAC_ADDRESS"})
 _DOTTED_QUAD = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 _ADDRESS_DIGITS = 9
+_REACH = 40
 _DOTTED_PHONE = re.compile(r"\d{3}\.\d{7}")
-
-
-def technical_spans(text: str) -> list[tuple[int, int]]:
-    """Where technical strings stand in a text, in order."""
-    return [match.span() for match in _TECHNICAL.finditer(text)]
 
 
 def is_plain(value: str, *, in_context: bool) -> bool:
@@ -43,6 +37,16 @@ def is_plain(value: str, *, in_context: bool) -> bool:
     return in_context and _DOTTED_PHONE.fullmatch(value) is not None
 
 
-def is_technical(kind: str, start: int, end: int, spans: list[tuple[int, int]]) -> bool:
-    """Whether a finding of this kind lies inside a technical string."""
-    return kind not in _CERTAIN and any(first <= start and end <= last for first, last in spans)
+def is_technical(text: str, start: int, end: int) -> bool:
+    """Whether characters of a text lie inside a technical string.
+
+    The string is looked for as far as the longest begins before its digits (a UUID). Of a longer one, a digest, what
+    is left when its ends are cut off is a digest still.
+    """
+    offset = max(0, start - _REACH)
+    for match in _TECHNICAL.finditer(text[offset : end + _REACH]):
+        if offset + match.start() > start:
+            return False
+        if end <= offset + match.end():
+            return True
+    return False

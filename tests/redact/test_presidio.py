@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from helix.kernel.errors import BackendUnavailable
 from helix.redact import DEFAULT_ENTITIES, KNOWN_ENTITIES, PresidioDetector
-from helix.redact.recognizers import Email
+from helix.redact.recognizers.email import Email
 
 
 async def found(detector: PresidioDetector, text: str) -> list[tuple[str, str]]:

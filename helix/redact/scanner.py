@@ -1,0 +1,61 @@
+"""Helix's own recognizers over a text, without what Presidio's engine costs a call. Imports Presidio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from threading import Event
+
+from helix.kernel.errors import BackendUnavailable
+from helix.kernel.types import Span
+from helix.redact.context import RAISED_AT_LEAST_TO, RAISED_BY
+from helix.redact.reading import Reading
+from helix.redact.recognizers.base import WEAK, Native
+from helix.redact.technical import CERTAIN, is_plain, is_technical
+
+__all__ = ["Scanner"]
+
+
+class Scanner:
+    """Runs recognizers over texts; what scores under `threshold` (0 to 1), context counted, is not told."""
+
+    def __init__(self, recognizers: Iterable[Native], threshold: float) -> None:
+        self._recognizers = [
+            (recognizer, recognizer.words, recognizer.supported_entities[0], recognizer.is_weak and threshold > WEAK)
+            for recognizer in recognizers
+        ]
+        self._threshold = threshold
+        # Patterns compile at their first use: let it be now.
+        for recognizer, *_ in self._recognizers:
+            _ = recognizer.rules
+        list(self.spans("call +1 202-555-0173, 030 901820 or a@b.com", Event()))
+
+    def spans(self, text: str, abandoned: Event) -> Iterator[Span]:
+        """What they find, in no order; spans may overlap. Raises BackendUnavailable once `abandoned` is set."""
+        reading = Reading(text)
+        threshold = self._threshold
+        for recognizer, words, kind, is_weak in self._recognizers:
+            stems = None
+            for start, end in recognizer.windows(reading):
+                if abandoned.is_set():
+                    raise BackendUnavailable("detection was given up")
+                if stems is None:
+                    stems = words.stems_in(reading)
+                    if is_weak and not stems:
+                        break
+                near = stems and words.near(reading, stems, start, end)
+                if is_weak and not near:
+                    continue
+                for found in recognizer.found(reading, start, end, 0.0 if near else threshold):
+                    first, after, score, why = found
+                    word = None
+                    if near and score < 1 and (word := words.beside(reading, first, after)) is not None:
+                        score = min(max(score + RAISED_BY, RAISED_AT_LEAST_TO), 1.0)
+                        why = f"{why}, beside {word!r}"
+                    if score < threshold:
+                        continue
+                    if (
+                        kind in CERTAIN
+                        or is_plain(text[first:after], in_context=word is not None)
+                        or not is_technical(text, first, after)
+                    ):
+                        yield Span(first, after, kind, score, recognizer.name, why)
