@@ -47,6 +47,8 @@ HOMES: dict[str, tuple[str, ...]] = {
     "presidio_analyzer": ("helix/redact/",),
     "presidio_anonymizer": ("helix/redact/",),
     "spacy": ("helix/redact/",),
+    "onnxruntime": ("helix/redact/",),
+    "tokenizers": ("helix/redact/", "helix/embed/"),
     "torch": ("helix/embed/",),
     "transformers": ("helix/embed/",),
     "sentence_transformers": ("helix/embed/",),
