@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import hmac
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,11 +24,15 @@ from helix.budget.redis import RedisLedger
 from helix.cache import CacheMiddleware
 from helix.cache.redis import RedisCacheStore
 from helix.config import Config, Share
+from helix.config.sections import PatternConfig
+from helix.kernel.errors import ConfigError
 from helix.kernel.exchange import Exchange, by_credential
 from helix.kernel.lifecycle import Closing, lifespan
 from helix.kernel.types import ASGIApp, Detector, Embedder, Limit, Money, Receive, Scope, Send
-from helix.redact import DEFAULT_ENTITIES, RedactMiddleware
+from helix.redact import DEFAULT_ENTITIES, Policy, RedactMiddleware
+from helix.redact.allowed import AllowList, Entry
 from helix.redact.explain import explain
+from helix.redact.strategies import Given
 from helix.telemetry import TelemetryMiddleware
 from helix.telemetry.log import RequestLog
 from helix.telemetry.metrics import Metrics
@@ -147,7 +152,7 @@ def build_app(config: Config, parts: Parts) -> Gateway:
             limits=limits,
             cache=cache,
             log=RequestLog(parts.store) if parts.store is not None else None,
-            redact=_redactor(config, parts.detector) if parts.detector is not None else None,
+            redact=_explained(config, parts) if parts.detector is not None else None,
             checks=_checks(keys, parts),
         ),
         console=parts.console,
@@ -183,11 +188,13 @@ def build_app(config: Config, parts: Parts) -> Gateway:
         app = RedactMiddleware(
             app,
             detector=parts.detector,
-            entities=helix.redact.entities or DEFAULT_ENTITIES,
-            score_threshold=helix.redact.score_threshold,
+            policy=redact_policy(config, parts.key_secret),
+            allowed=_allowed(config),
             language=helix.redact.language,
+            timeout_seconds=helix.redact.timeout_seconds,
             on_outage=helix.redact.on_outage,
             tool_definitions=helix.redact.tool_definitions,
+            token_ids=helix.redact.token_ids,
         )
     if helix.admit.enabled:
         app = AdmitMiddleware(app, keys=authority, on_outage=helix.admit.on_outage, check_model=router.check)
@@ -241,16 +248,67 @@ def _sink(config: Config, parts: Parts) -> Sink | None:
     )
 
 
-def _redactor(config: Config, detector: Detector) -> Redactor:
+def redact_policy(config: Config, key_secret: str) -> Policy:
+    """What is done with personal data. Raises ConfigError."""
     redact = config.helix.redact
+    secret, key = redact.secret, redact.encryption_key
+    entities: Mapping[str, Given] = DEFAULT_ENTITIES
+    if redact.entities is not None:
+        entities = {kind: entity.model_dump(exclude_unset=True) for kind, entity in redact.entities.items()}
+    try:
+        return Policy(
+            entities,
+            score_threshold=redact.score_threshold,
+            # From the keys' secret another one, so that nobody learns that one from hashes of guessed values.
+            secret=hmac.digest(key_secret.encode(), b"helix redact", "sha256")
+            if secret is None
+            else secret.get_secret_value(),
+            encryption_key=None if key is None else key.get_secret_value(),
+            language=redact.language,
+            allow_list=_entries(redact.allow_list),
+        )
+    except ValueError as error:
+        raise ConfigError(f"helix.redact: {error}", "helix.redact") from None
 
-    return partial(
-        explain,
-        detector,
-        entities=redact.entities,
-        score_threshold=redact.score_threshold,
-        language=redact.language,
-    )
+
+def _entries(entries: Iterable[str | PatternConfig]) -> list[Entry]:
+    return [entry if isinstance(entry, str) else {"pattern": entry.pattern} for entry in entries]
+
+
+def _allowed(config: Config) -> Callable[[Exchange], AllowList]:
+    """What one caller's requests may say: by key, user, team and organization, and by the key's own metadata."""
+    try:
+        lists = {whose: AllowList(_entries(found)) for whose, found in config.helix.redact.allow_lists.items()}
+    except ValueError as error:
+        raise ConfigError(f"helix.redact.allow_lists: {error}", "helix.redact.allow_lists") from None
+
+    nobodys = AllowList()
+
+    def allowed(exchange: Exchange) -> AllowList:
+        caller = exchange.principal
+        if caller is None:
+            return nobodys
+        own = caller.metadata.get("allow_list")
+        words = own if isinstance(own, (list, tuple)) else ()
+        found = AllowList(word for word in words if isinstance(word, str) and word.strip())
+        names = (
+            ("key", caller.key_id),
+            ("user", caller.user),
+            ("team", caller.team),
+            ("organization", caller.organization),
+        )
+        for whose, name in names:
+            found = found | lists.get(f"{whose}:{name}", nobodys)
+        return found
+
+    return allowed
+
+
+def _explained(config: Config, parts: Parts) -> Redactor:
+    if parts.detector is None:
+        raise RuntimeError("there is nothing to explain without a detector")
+    policy = redact_policy(config, parts.key_secret)
+    return partial(explain, parts.detector, policy=policy, language=config.helix.redact.language)
 
 
 def _checks(keys: RedisKeyStore, parts: Parts) -> dict[str, Check]:

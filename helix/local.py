@@ -13,7 +13,7 @@ from helix.config import Config
 from helix.datadir import DataDir
 from helix.embed import SentenceTransformerEmbedder
 from helix.embedded.redis import EmbeddedRedis
-from helix.gateway import Parts, build_app
+from helix.gateway import Parts, build_app, redact_policy
 from helix.kernel.errors import BackendUnavailable, ConfigError
 from helix.kernel.redis import Pipe, connect
 from helix.redact.presidio import PresidioDetector
@@ -124,8 +124,9 @@ def detector(config: Config) -> PresidioDetector | None:
     if not redact.enabled:
         return None
     try:
+        policy = redact_policy(config, "")
         return PresidioDetector(
-            entities=redact.entities, score_threshold=redact.score_threshold, languages=(redact.language,)
+            entities=policy.sought, score_threshold=policy.least_score, languages=(redact.language,)
         )
     except ValueError as error:
         raise ConfigError(f"helix.redact.entities: {error}", "helix.redact.entities") from None

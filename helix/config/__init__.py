@@ -125,6 +125,13 @@ class Config(Section):
             admit["master_key"] = SecretStr(environ["HELIX_MASTER_KEY"])
         if helix.admit.key_secret is None and environ.get("HELIX_KEY_SECRET"):
             admit["key_secret"] = SecretStr(environ["HELIX_KEY_SECRET"])
+        redact = {
+            name: SecretStr(environ[variable])
+            for name, variable in (("secret", "HELIX_REDACT_SECRET"), ("encryption_key", "HELIX_REDACT_KEY"))
+            if getattr(helix.redact, name) is None and environ.get(variable)
+        }
+        if redact:
+            update["redact"] = helix.redact.model_copy(update=redact)
         if environ.get("HELIX_AUTH"):
             if environ["HELIX_AUTH"] not in ("on", "off"):
                 raise ConfigError("HELIX_AUTH must be 'on' or 'off'", "HELIX_AUTH")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 Share = Literal["key", "user", "team", "organization", "everyone"]
 Outage = Literal["refuse", "pass"]
 Seconds = Annotated[float, Field(gt=0)]
+Score = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
@@ -54,20 +56,88 @@ class AdmitConfig(Section):
     on_outage: Outage = Field("refuse", description="What happens to unknown keys while Redis is gone.")
 
 
+Strategy = Literal["placeholder", "mask", "hash", "encrypt", "surrogate", "keep", "block"]
+
+
+class EntityConfig(Section):
+    """What is done with one kind; a strategy's bare name is the same as `{strategy: NAME}`."""
+
+    strategy: Strategy = Field(description="What is done with it; docs/redact.md says what each does.")
+    first: int = Field(0, ge=0, description="Letters and digits that a mask leaves at the beginning.")
+    last: int = Field(4, ge=0, description="Letters and digits that a mask leaves at the end.")
+    character: str = Field("*", min_length=1, max_length=1, description="What a mask puts in the place of the others.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value not in get_args(Strategy):
+            raise ValueError(f"input should be {', '.join(map(repr, get_args(Strategy)))}, found {value!r}")
+        return {"strategy": value}
+
+
+class PatternConfig(Section):
+    """Values that are allowed by a pattern."""
+
+    pattern: str = Field(
+        min_length=1,
+        max_length=500,
+        description="A regular expression that the whole value must match, decided within 20 ms.",
+    )
+
+
+AllowList = tuple[str | PatternConfig, ...]
+_WHOSE = re.compile(r"(key|user|team|organization):.+")
+
+
 class RedactConfig(Section):
     """Personal data out of requests, and back into answers."""
 
     enabled: bool = Field(True, description="Whether personal data is taken out.")
-    entities: dict[str, Literal["placeholder", "mask", "block", "keep"]] | None = Field(
+    entities: dict[str, EntityConfig] | None = Field(
         None,
-        description="Kind of personal data → `placeholder`, `mask`, `block` or `keep`. Unset: the default kinds.",
+        description="Kind of personal data → `placeholder`, `mask`, `hash`, `encrypt`, `surrogate`, `block`, `keep`, or"
+        " `{strategy: mask, last: 4}`. Unset: placeholders for the default kinds.",
     )
-    score_threshold: float = Field(0.4, ge=0, le=1, description="Findings that are less sure than this are left alone.")
+    score_threshold: Score | dict[str, Score] = Field(
+        0.4,
+        description="Findings that are less sure than this are left alone; by kind: `{default: 0.4, PERSON: 0.6}`.",
+    )
+    allow_list: AllowList = Field(
+        (), description="Values that stay as they are, whatever their case and spacing, or `{pattern: ...}`."
+    )
+    allow_lists: dict[str, AllowList] = Field(
+        default_factory=dict,
+        description="The same for some callers alone: `key:ID`, `user:NAME`, `team:NAME` or `organization:NAME` → list."
+        " A key's own metadata may have an `allow_list` too.",
+    )
+    secret: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="What hashes and surrogates derive from. Unset: `HELIX_REDACT_SECRET`, else the keys' secret.",
+    )
+    encryption_key: SecretStr | None = Field(
+        None,
+        description="AES key of the strategy `encrypt`: 16, 24 or 32 characters. Unset: `HELIX_REDACT_KEY`.",
+    )
     language: str = Field("en", description="Language of the recognizers' context words.")
+    timeout_seconds: Seconds = Field(10.0, description="A detector that takes longer is an outage.")
     on_outage: Outage = Field("refuse", description="`pass` sends requests on unredacted while no detector answers.")
     tool_definitions: bool = Field(
         False, description="Whether descriptions of tools and of answer formats are looked through too."
     )
+    token_ids: Outage = Field(
+        "refuse", description="`pass` sends on inputs of token ids, in which personal data cannot be looked for."
+    )
+
+    @field_validator("allow_lists")
+    @classmethod
+    def _whose(cls, value: dict[str, AllowList]) -> dict[str, AllowList]:
+        for whose in value:
+            if not _WHOSE.fullmatch(whose):
+                raise ValueError(f"a list is for key:ID, user:NAME, team:NAME or organization:NAME, found {whose!r}")
+        return value
 
 
 class SemanticConfig(Section):

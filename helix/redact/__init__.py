@@ -10,6 +10,7 @@ from __future__ import annotations
 from helix.redact.entities import DEFAULT_ENTITIES, KNOWN_ENTITIES
 from helix.redact.explain import Explanation, explain
 from helix.redact.middleware import RedactMiddleware
+from helix.redact.policy import Policy
 from helix.redact.presidio import PresidioDetector
 from helix.redact.redactor import Redactor
 from helix.redact.strategies import STRATEGIES
@@ -19,6 +20,7 @@ __all__ = [
     "KNOWN_ENTITIES",
     "STRATEGIES",
     "Explanation",
+    "Policy",
     "PresidioDetector",
     "RedactMiddleware",
     "Redactor",

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from helix.redact.strategies import STRATEGIES
-
-__all__ = ["DEFAULT_ENTITIES", "KNOWN_ENTITIES", "check_entities", "check_known"]
+__all__ = ["DEFAULT_ENTITIES", "KNOWN_ENTITIES", "check_known"]
 
 KNOWN_ENTITIES: Mapping[str, str] = {
     "EMAIL_ADDRESS": "e-mail addresses",
@@ -35,19 +33,6 @@ _OFF_BY_DEFAULT = frozenset({"URL", "DATE_TIME", "MAC_ADDRESS"})
 
 DEFAULT_ENTITIES: Mapping[str, str] = {kind: "placeholder" for kind in KNOWN_ENTITIES if kind not in _OFF_BY_DEFAULT}
 """What is done with each kind unless configured; kinds that do not stand here are left alone."""
-
-
-def check_entities(entities: Mapping[str, str], known: Mapping[str, str] | None = None) -> dict[str, str]:
-    """A copy of a map from kind to strategy. Raises ValueError naming what is unknown, and what is allowed.
-
-    `known` holds the kinds that the detector finds; None where that cannot be told.
-    """
-    for kind, strategy in entities.items():
-        if known is not None:
-            check_known((kind,), known)
-        if strategy not in STRATEGIES:
-            raise ValueError(f"unknown strategy {strategy!r} for {kind}; allowed are {', '.join(STRATEGIES)}")
-    return dict(entities)
 
 
 def check_known(entities: Iterable[str], known: Collection[str]) -> None:

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from helix.kernel.types import Detector, Span
 from helix.kernel.wire import Text
+from helix.redact.checked import CheckedDetector
 from helix.redact.entities import DEFAULT_ENTITIES
-from helix.redact.redaction import Policy, redact
+from helix.redact.policy import Policy
+from helix.redact.redaction import AGAIN, redact
 from helix.redact.segments import segments
-from helix.redact.strategies import masked
-from helix.redact.vault import Vault, literals_in
+from helix.redact.vault import Vault, Wording
 
 __all__ = ["Explanation", "explain"]
+
+ALLOWED = "allow"
+UNSURE = "unsure"
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A text without its personal data; for each span, what was done with it and what stands there now."""
+    """A text without its personal data; for each span, what was done with it and what stands there now.
+
+    An action is a strategy's name, `allow` for a value on the allow-list, or `unsure` for one under its kind's score.
+    What stands there is empty where the value does.
+    """
 
     text: str
     spans: tuple[Span, ...]
@@ -27,7 +34,7 @@ class Explanation:
     replacements: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """The same as plain JSON values; a span that was kept has no placeholder."""
+        """The same as plain JSON values."""
         rows = zip(self.spans, self.actions, self.replacements, strict=True)
         return {
             "text": self.text,
@@ -38,37 +45,40 @@ class Explanation:
                     "kind": span.kind,
                     "score": span.score,
                     "recognizer": span.recognizer,
+                    "reason": span.reason,
                     "action": action,
-                    "placeholder": replacement or None,
+                    "replacement": replacement or None,
                 }
                 for span, action, replacement in rows
             ],
         }
 
 
-async def explain(
-    detector: Detector,
-    text: str,
-    *,
-    entities: Mapping[str, str] | None = None,
-    score_threshold: float = 0.4,
-    language: str = "en",
-) -> Explanation:
+async def explain(detector: Detector, text: str, *, policy: Policy | None = None, language: str = "en") -> Explanation:
     """Redact one text and say why. What would be refused is shown as a placeholder. Raises BackendUnavailable."""
-    told = Policy(DEFAULT_ENTITIES if entities is None else entities, score_threshold=score_threshold)
+    policy = Policy(DEFAULT_ENTITIES) if policy is None else policy
+    shown = policy.without_blocks()
     texts = [Text((), text)]
-    spans = tuple((await detector.detect([text], language=language))[0])
-    vault = Vault(literals_in([text]))
-    shown = Policy(
-        {kind: "placeholder" if strategy == "block" else strategy for kind, strategy in told.strategies.items()},
-        score_threshold=score_threshold,
-    )
+    [spans] = await CheckedDetector(detector).detect([text], language=language)
+    vault = Vault(wording=Wording([text]))
     redaction = redact(texts, segments(texts), [spans], shown, vault)
-    actions = tuple(told.of(span) for span in spans)
-    replacements = []
-    for span, action in zip(spans, actions, strict=True):
-        value = text[span.start : span.end]
-        replacements.append(
-            "" if action == "keep" else masked(value) if action == "mask" else vault.placeholder(span.kind, value)
-        )
-    return Explanation(redaction.edits.get((), text), spans, actions, tuple(replacements))
+    again = [
+        Span(found.start, found.end, found.kind, found.score, found.recognizer)
+        for found in redaction.findings
+        if found.recognizer == AGAIN
+    ]
+    every = sorted((*spans, *again), key=lambda span: span.start)
+    rows = [_row(span, text[span.start : span.end], policy, shown, vault) for span in every]
+    return Explanation(
+        redaction.edits.get((), text), tuple(every), tuple(row[0] for row in rows), tuple(row[1] for row in rows)
+    )
+
+
+def _row(span: Span, value: str, policy: Policy, shown: Policy, vault: Vault) -> tuple[str, str]:
+    """What is done with a span, and what stands there now."""
+    if value in policy.allowed:
+        return ALLOWED, ""
+    action = policy.of(span).name
+    if action == "keep":
+        return (UNSURE if policy.is_unsure(span) else action), ""
+    return action, shown.instead(shown.of(span), span.kind, value, vault)

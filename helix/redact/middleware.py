@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from helix.kernel.errors import HelixError
@@ -11,10 +11,12 @@ from helix.kernel.lifecycle import lifespan
 from helix.kernel.reply import Guard, refuse
 from helix.kernel.types import ASGIApp, Detector, Message, Observer, Receive, Scope, Send
 from helix.kernel.wire import dialect_of
-from helix.redact.entities import DEFAULT_ENTITIES, KNOWN_ENTITIES, check_entities
-from helix.redact.redaction import Policy
+from helix.redact.allowed import AllowList, Entry
+from helix.redact.entities import DEFAULT_ENTITIES, KNOWN_ENTITIES, check_known
+from helix.redact.policy import Policy
 from helix.redact.redactor import Redactor
 from helix.redact.restore import Restorer
+from helix.redact.strategies import Given
 from helix.redact.tap import RestoreTap
 
 __all__ = ["RedactMiddleware"]
@@ -26,11 +28,13 @@ class RedactMiddleware:
     """Take personal data out of requests, and put it back into their answers.
 
     `detector` finds it; None is Presidio in this process. `entities` maps kinds to strategies (KNOWN_ENTITIES,
-    STRATEGIES); None is placeholders for the default kinds, or for whatever a given detector finds. Findings under
-    `score_threshold` (0 to 1) are left alone. A detector that fails or takes over `timeout_seconds` is an outage: by
-    `on_outage` the request is refused with 503, or, chosen aloud, passes as it is. An input of token ids cannot be
-    looked through: by `token_ids` it is refused with 400, or, chosen aloud, passes as it is. By `tool_definitions` the
-    descriptions of tools, and of answer formats, are looked through too. What was found in the latest `memory_entries`
+    STRATEGIES), by name or with options, `{"strategy": "mask", "last": 4}`; None is placeholders for the default kinds,
+    or for whatever a given detector finds. Findings under `score_threshold` (0 to 1, or a map from kind with a
+    `default`) are left alone. A `policy` says the same and more, in their stead: keys, an allow-list; `allowed` gives a
+    list for one request. A detector that fails or takes over `timeout_seconds` is an outage: by `on_outage` the request
+    is refused with 503, or, chosen aloud, passes as it is. An input of token ids cannot be looked through: by
+    `token_ids` it is refused with 400, or, chosen aloud, passes as it is. By `tool_definitions` the descriptions of
+    tools, and of answer formats, are looked through too. What was found in the latest `memory_entries`
     texts is remembered, under a keyed digest of each text. Raises ValueError.
     """
 
@@ -39,8 +43,10 @@ class RedactMiddleware:
         app: ASGIApp,
         *,
         detector: Detector | None = None,
-        entities: Mapping[str, str] | None = None,
-        score_threshold: float = 0.4,
+        entities: Mapping[str, Given] | None = None,
+        score_threshold: float | Mapping[str, float] = 0.4,
+        policy: Policy | None = None,
+        allowed: Callable[[Exchange], AllowList | Iterable[Entry]] | None = None,
         language: str = "en",
         on_outage: Literal["refuse", "pass"] = "refuse",
         token_ids: Literal["refuse", "pass"] = "refuse",
@@ -49,17 +55,24 @@ class RedactMiddleware:
         memory_entries: int = 10_000,
         observe: Observer | None = None,
     ) -> None:
-        if not 0 <= score_threshold <= 1:
-            raise ValueError(f"score_threshold must be from 0 to 1, not {score_threshold}")
-        strategies = check_entities(
-            DEFAULT_ENTITIES if entities is None else entities, KNOWN_ENTITIES if detector is None else None
-        )
-        every_kind = entities is None and detector is not None
+        if policy is not None and entities is not None:
+            raise ValueError("a policy has entities of its own: give one or the other")
+        if policy is None:
+            every_kind = entities is None and detector is not None
+            policy = Policy(
+                DEFAULT_ENTITIES if entities is None else entities,
+                "placeholder" if every_kind else "keep",
+                score_threshold,
+                language=language,
+            )
+        if detector is None:
+            check_known(policy.strategies, KNOWN_ENTITIES)
         self.app = app
+        self._allowed = allowed
         self._observe = observe
         self._redactor = Redactor(
             detector,
-            Policy(strategies, "placeholder" if every_kind else "keep", score_threshold),
+            policy,
             language=language,
             on_outage=on_outage,
             token_ids=token_ids,
@@ -101,7 +114,9 @@ class RedactMiddleware:
         if dialect is None:
             raise RuntimeError("an exchange of a known path has a dialect")
         exchange.drop_repeated_keys()
-        payload, vault, redaction = await self._redactor.redact(exchange.payload, dialect, facts)
+        payload, vault, redaction = await self._redactor.redact(
+            exchange.payload, dialect, facts, allowed=lambda: self._allowed(exchange) if self._allowed else ()
+        )
         if redaction.edits:
             exchange.replace(payload)
         counts = redaction.counts

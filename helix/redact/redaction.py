@@ -1,20 +1,23 @@
-"""What is done with the personal data found in some texts: placeholders, masks, a refusal. Pure: no I/O, no waiting."""
+"""What is done with the personal data found in some texts: stand-ins, masks, a refusal. Pure: no I/O, no waiting."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.types import Span
 from helix.kernel.wire import Path, Text
+from helix.redact.allowed import AllowList
 from helix.redact.occurrences import Occurrences
+from helix.redact.policy import Policy
+from helix.redact.restore import Restorer
 from helix.redact.segments import Segment, rewritten
-from helix.redact.strategies import masked
-from helix.redact.vault import Vault
+from helix.redact.strategies import Strategy
+from helix.redact.vault import Endings, Vault
 
-__all__ = ["Policy", "Redaction", "place", "redact"]
+__all__ = ["AGAIN", "FINDINGS", "Finding", "Policy", "Redaction", "place", "redact"]
 
 
 # The dialects' own fields on the way to a text.
@@ -62,17 +65,23 @@ _FIELDS = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Policy:
-    """What to do with each kind: a strategy by kind, and one for kinds not named; findings under the score are kept."""
+AGAIN = "found elsewhere in the request"
+"""The recognizer of a value that was taken out only because it was recognised somewhere else."""
+FINDINGS = 100
+"""As many of a request's findings are told one by one; of the others there is a count."""
 
-    strategies: Mapping[str, str]
-    otherwise: str = "keep"
-    score_threshold: float = 0.0
 
-    def of(self, span: Span) -> str:
-        """The strategy for a finding."""
-        return "keep" if span.score < self.score_threshold else self.strategies.get(span.kind, self.otherwise)
+class Finding(NamedTuple):
+    """Where a piece of personal data stood, how it was found, and what was done with it; never the data."""
+
+    kind: str
+    place: str
+    start: int
+    end: int
+    """Characters [start, end) of the text at the place; a whole string of JSON where that has escapes."""
+    score: float
+    recognizer: str
+    strategy: str
 
 
 @dataclass
@@ -81,55 +90,114 @@ class Redaction:
 
     edits: dict[Path, Any] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    """The first FINDINGS of them."""
+    more: int = 0
+    """How many findings are not told."""
     blocked: tuple[str, str] | None = None
-    """The kind and the place of what may not pass at all; nothing else is then told."""
+    """The kind and the place of what may not pass at all; no edits are then made."""
+
+    def note(self, part: Segment, text: Text, act: _Act, at: int, length: int, *, again: bool) -> None:
+        """Count what was done, and tell of it while there is room."""
+        self.counts[act.span.kind] = self.counts.get(act.span.kind, 0) + 1
+        if len(self.findings) >= FINDINGS:
+            self.more += 1
+            return
+        start, end = _offsets(part, text, at, at + length)
+        recognizer = AGAIN if again else act.span.recognizer
+        told = Finding(act.span.kind, place(text.path), start, end, act.span.score, recognizer, act.strategy.name)
+        self.findings.append(told)
+
+
+class _Act(NamedTuple):
+    """A value that was found, first so by this span, and what is done with it."""
+
+    span: Span
+    strategy: Strategy
+
+
+class _Substitutes:
+    """What goes out for each value, made once for text and once for JSON numbers."""
+
+    def __init__(self, policy: Policy, vault: Vault) -> None:
+        self._policy = policy
+        self._vault = vault
+        self._made: dict[tuple[str, bool], str] = {}
+        self.acts: dict[str, _Act] = {}
+
+    def of(self, value: str, part: Segment) -> str:
+        """What goes out for a value that there is an act for."""
+        numeric = part.is_number
+        made = self._made.get((value, numeric))
+        if made is None:
+            span, strategy = self.acts[value]
+            made = self._policy.instead(strategy, span.kind, value, self._vault, numeric=numeric)
+            self._made[value, numeric] = made
+        return made
 
 
 def redact(
-    texts: Sequence[Text], parts: Sequence[Segment], found: Sequence[Sequence[Span]], policy: Policy, vault: Vault
+    texts: Sequence[Text],
+    parts: Sequence[Segment],
+    found: Sequence[Sequence[Span]],
+    policy: Policy,
+    vault: Vault,
+    allowed: AllowList | None = None,
 ) -> Redaction:
-    """Take out what was found in each segment of the texts.
+    """Take out what was found in each segment of the texts, but for what is allowed.
 
     A value that was found somewhere is taken out wherever it stands, also where its surroundings did not give it away.
     Raises BackendUnavailable where the spans do not fit the texts.
     """
     redaction = Redaction()
-    inside = [list(_checked(part, spans)) for part, spans in zip(parts, found, strict=True)]
-    new: dict[str, tuple[str, str]] = {}
-    for part, spans in zip(parts, inside, strict=True):
-        for span in spans:
-            strategy = policy.of(span)
-            if strategy == "block":
-                return Redaction(blocked=(span.kind, place(texts[part.source].path)))
-            if strategy != "keep":
-                value = part.value[span.start : span.end]
-                instead = masked(value) if strategy == "mask" else vault.placeholder(span.kind, value)
-                new.setdefault(value, (span.kind, instead))
-    if not new:
+    allowed = policy.allowed if allowed is None else policy.allowed | allowed
+    inside = [list(_acts(part, spans, policy, allowed)) for part, spans in zip(parts, found, strict=True)]
+    if not any(inside):
         return redaction
-    anywhere = Occurrences(new)
-    changes: dict[int, list[tuple[Segment, str]]] = {}
-    for part, spans in zip(parts, inside, strict=True):
-        places: list[tuple[int, int]] = []
-        at = 0
-        for span in spans:
-            if policy.of(span) != "keep":
-                places += (*anywhere.between(part.value, at, span.start), (span.start, span.end))
-                at = span.end
-        places += anywhere.between(part.value, at, len(part.value))
-        if not places:
-            continue
+    substitutes = _Substitutes(policy, vault)
+    endings = Endings({act.span.kind for acts in inside for act in acts})
+    changed: list[list[tuple[int, int, str]]] = []
+    for part, acts in zip(parts, inside, strict=True):
+        # What is written here is reserved before anything that is found here gets a number, and after what came before:
+        # so the numbers follow from the request's beginning alone, and stay as they are when more is said.
+        written = endings.of(part.value)
+        forged = list(Restorer(vault).found(part.value)) if vault.gave(written) else []
+        vault.reserve(written)
+        places: list[tuple[int, int, str]] = []
+        for act in acts:
+            value = part.value[act.span.start : act.span.end]
+            substitutes.acts.setdefault(value, act)
+            if act.strategy.name == "block":
+                text = texts[part.source]
+                refused = Redaction(blocked=(act.span.kind, place(text.path)))
+                refused.note(part, text, act, act.span.start, len(value), again=False)
+                return refused
+            places.append((act.span.start, act.span.end, substitutes.of(value, part)))
+        for start, end, kind in forged:
+            if not any(start < last and first < end for first, last, _ in places):
+                places.append((start, end, vault.placeholder(kind, part.value[start:end])))
+        changed.append(sorted(places))
+    anywhere = Occurrences(substitutes.acts)
+    rewrites: dict[int, list[tuple[Segment, str]]] = {}
+    for part, places, acts in zip(parts, changed, inside, strict=True):
+        text = texts[part.source]
+        ours = {act.span.start for act in acts}
         pieces: list[str] = []
         at = 0
-        for start, end in places:
-            kind, instead = new[part.value[start:end]]
+        for start, end, instead in (*places, (len(part.value), len(part.value), "")):
+            for first, last in anywhere.between(part.value, at, start):
+                value = part.value[first:last]
+                pieces += (part.value[at:first], substitutes.of(value, part))
+                redaction.note(part, text, substitutes.acts[value], first, len(value), again=True)
+                at = last
             pieces += (part.value[at:start], instead)
+            if start in ours:
+                redaction.note(part, text, substitutes.acts[part.value[start:end]], start, end - start, again=False)
             at = end
-            redaction.counts[kind] = redaction.counts.get(kind, 0) + 1
-        changes.setdefault(part.source, []).append((part, "".join((*pieces, part.value[at:]))))
-    for source, changed in changes.items():
-        text = texts[source]
-        redaction.edits[text.path] = text.placed(rewritten(text.value, changed))
+        if len(pieces) > 2:
+            rewrites.setdefault(part.source, []).append((part, "".join(pieces)))
+    for source, new in rewrites.items():
+        redaction.edits[texts[source].path] = texts[source].placed(rewritten(texts[source].value, new))
     return redaction
 
 
@@ -139,13 +207,26 @@ def place(path: Path) -> str:
     return "".join(named).removeprefix(".")
 
 
-def _checked(part: Segment, spans: Sequence[Span]) -> Iterator[Span]:
-    """The spans of what a detector was shown as spans of the value; what lies in the hint is not the caller's."""
+def _offsets(part: Segment, text: Text, start: int, end: int) -> tuple[int, int]:
+    """Where characters of a segment's value stand in its text; the whole of a string that spells them otherwise."""
+    outer = part
+    while outer.within is not None:
+        outer = outer.within
+    at = text.value.find(part.value, outer.start, outer.end)
+    return (at + start, at + end) if at >= 0 and part is outer else (outer.start, outer.end)
+
+
+def _acts(part: Segment, spans: Sequence[Span], policy: Policy, allowed: AllowList) -> Iterator[_Act]:
+    """What to do with the spans of what a detector was shown, as spans of the value.
+
+    What lies in the hint is not the caller's.
+    """
     offset, last = len(part.hint), 0
     for span in spans:
         if not last <= span.start <= span.end <= len(part.shown):
             raise BackendUnavailable("the detector of personal data gave spans that do not fit the text")
         last = span.end
+        strategy = policy.of(span)
         start, end = max(span.start - offset, 0), span.end - offset
-        if start < end:
-            yield Span(start, end, span.kind, span.score, span.recognizer)
+        if start < end and strategy.name != "keep" and part.value[start:end] not in allowed:
+            yield _Act(replace(span, start=start, end=end), strategy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 from helix.kernel import exact
@@ -14,12 +14,15 @@ from helix.kernel.lifecycle import Resource
 from helix.kernel.types import Detector, Span
 from helix.kernel.wire import Dialect, replaced
 from helix.kernel.wire.base import Json
+from helix.redact.allowed import AllowList, Entry
+from helix.redact.checked import CheckedDetector
 from helix.redact.entities import DEFAULT_ENTITIES
 from helix.redact.memory import RememberingDetector
+from helix.redact.policy import Policy
 from helix.redact.presidio import PresidioDetector
-from helix.redact.redaction import Policy, Redaction, place, redact
+from helix.redact.redaction import Redaction, place, redact
 from helix.redact.segments import segments
-from helix.redact.vault import Vault, literals_in
+from helix.redact.vault import Endings, Vault, Wording, literals_in
 
 __all__ = ["Redactor"]
 
@@ -67,25 +70,34 @@ class Redactor:
         self._memory_entries = memory_entries
         self._given = detector
         self._own: PresidioDetector | None = None
+        self._version = ""
         self.resource: Resource[Detector] = Resource(self._open, self._close)
         """The detector as something that a lifespan opens and closes."""
 
     async def redact(
-        self, payload: Json, dialect: Dialect, facts: dict[str, Any] | None = None
+        self,
+        payload: Json,
+        dialect: Dialect,
+        facts: dict[str, Any] | None = None,
+        *,
+        allowed: Callable[[], AllowList | Iterable[Entry]] = tuple,
     ) -> tuple[Json, Vault, Redaction]:
         """The payload without its personal data, what restores it, and what was done; the same payload if nothing was.
 
-        `facts` is told what was decided, also where this raises: names, counts and durations, never text. Raises
-        BackendUnavailable where the detector fails, and ContentBlocked for what may not pass at all.
+        `allowed` tells what this caller's requests may say beyond the policy's list; it is asked only where something
+        was found. `facts` is told what was decided, also where this raises: names, counts, places and durations, never
+        text. Raises BackendUnavailable where the detector fails, and ContentBlocked for what may not pass at all.
         """
         facts = {} if facts is None else facts
         started = time.perf_counter()
         try:
-            return await self._redact(payload, dialect, facts)
-        except BackendUnavailable:
+            return await self._redact(payload, dialect, facts, allowed)
+        except BackendUnavailable as error:
             facts["outage"] = True
             if not self._passes_on_outage:
                 raise
+            facts["passed"] = True
+            _log.warning("a request goes on with its personal data, as on_outage says: %s", error.message)
             return payload, Vault(), Redaction()
         finally:
             facts["ms"] = (time.perf_counter() - started) * 1000
@@ -94,11 +106,21 @@ class Redactor:
         """Close the detector if it is this object's own."""
         await self.resource.close()
 
-    async def _redact(self, payload: Json, dialect: Dialect, facts: dict[str, Any]) -> tuple[Json, Vault, Redaction]:
+    async def _redact(
+        self,
+        payload: Json,
+        dialect: Dialect,
+        facts: dict[str, Any],
+        allowed: Callable[[], AllowList | Iterable[Entry]],
+    ) -> tuple[Json, Vault, Redaction]:
         opaque = dialect.opaque_input(payload)
-        if opaque is not None and not self._passes_token_ids:
-            at = place(opaque)
-            raise ContentBlocked(f"'{at}' holds token ids, in which personal data cannot be looked for; send text", at)
+        if opaque is not None:
+            if not self._passes_token_ids:
+                at = place(opaque)
+                raise ContentBlocked(
+                    f"'{at}' holds token ids, in which personal data cannot be looked for; send text", at
+                )
+            facts["token_ids"] = "pass"
         # Labels first: they stay the same from turn to turn, so that the numbers of what is in the turns do too.
         texts = dialect.labels(payload)
         if self._tool_definitions:
@@ -109,13 +131,23 @@ class Redactor:
         if not any(found):
             facts["entities"] = {}
             return payload, Vault(), Redaction()
-        vault = Vault(literals_in((exact.dumps(payload).decode(),)))
-        redaction = redact(texts, parts, found, self._policy, vault)
+        facts["detector"] = self._version
+        written = exact.dumps(payload).decode()
+        vault = Vault(wording=Wording((written, *(part.value for part in parts))))
+        vault.note(literals_in((written,)))
+        endings = Endings({span.kind for spans in found for span in spans})
+        if endings.of(written):
+            # What is written beside the texts, in a tool's schema say, is there from the first turn on.
+            beside = replaced(payload, {text.path: "" for text in texts})
+            vault.reserve(endings.of(exact.dumps(beside).decode()))
+        redaction = redact(texts, parts, found, self._policy, vault, AllowList.of(allowed()))
+        vault.seal()
+        facts["entities"] = redaction.counts
+        facts["findings"], facts["more_findings"] = redaction.findings, redaction.more
         if redaction.blocked is not None:
             kind, at = redaction.blocked
             facts["blocked"] = kind
             raise ContentBlocked(f"the request holds personal data of the kind {kind} in '{at}'", at)
-        facts["entities"] = redaction.counts
         return replaced(payload, redaction.edits), vault, redaction
 
     async def _detect(self, texts: list[str]) -> Sequence[Sequence[Span]]:
@@ -132,20 +164,23 @@ class Redactor:
         except Exception as error:
             _log.error("the detector of personal data failed: %s", type(error).__name__)
             raise BackendUnavailable("the detector of personal data failed") from None
-        if len(found) != len(texts):
-            raise BackendUnavailable("the detector of personal data did not answer for every text")
         return found
 
     async def _open(self) -> Detector:
+        try:
+            await asyncio.to_thread(self._policy.open)
+        except ImportError:
+            missing = "surrogates need Faker, which is not installed: pip install 'helix-gateway[redact]'"
+            raise BackendUnavailable(missing) from None
         detector = self._given
         if detector is None:
             detector = self._own = PresidioDetector(
-                entities=[kind for kind, strategy in self._policy.strategies.items() if strategy != "keep"],
-                score_threshold=self._policy.score_threshold,
-                languages=(self._language,),
+                entities=self._policy.sought, score_threshold=self._policy.least_score, languages=(self._language,)
             )
             await self._own.open()
-        return RememberingDetector(detector, entries=self._memory_entries) if self._memory_entries else detector
+        self._version = str(getattr(detector, "version", type(detector).__name__))[:200]
+        checked = CheckedDetector(detector)
+        return RememberingDetector(checked, entries=self._memory_entries) if self._memory_entries else checked
 
     async def _close(self, _detector: Detector) -> None:
         own, self._own = self._own, None

@@ -53,7 +53,7 @@ class RestoreTap(Tap):
         out: list[Event] = []
         changed = False
         for event in events:
-            if self._held or _may_change(event.data):
+            if self._held or self._restorer.has_words or _may_change(event.data):
                 restored = self._restored(event)
                 changed = changed or restored != [event]
                 out += restored

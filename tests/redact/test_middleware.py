@@ -13,7 +13,7 @@ import pytest
 from helix.kernel import exact
 from helix.kernel.exchange import KEY
 from helix.kernel.types import Message, Receive, Scope, Send, Span
-from helix.redact import PresidioDetector, RedactMiddleware
+from helix.redact import Policy, PresidioDetector, RedactMiddleware
 
 from .apps import FixedDetector, Provider, call, chat, chat_answer, last_text, scope_of
 
@@ -37,7 +37,14 @@ async def test_values_go_out_as_placeholders_and_come_back(presidio: PresidioDet
     assert dict(scope["headers"])[b"content-length"] == b"%d" % len(provider.bodies[0])
     facts = scope[KEY].record.redact
     assert facts.pop("ms") > 0
-    assert facts == {"entities": {"EMAIL_ADDRESS": 2, "CREDIT_CARD": 1}, "restored": 3, "unknown": 0}
+    assert facts.pop("detector")
+    assert [finding[:4] for finding in facts.pop("findings")] == [
+        ("EMAIL_ADDRESS", "messages[0].content", 4, 20),
+        ("CREDIT_CARD", "messages[0].content", 27, 46),
+        ("EMAIL_ADDRESS", "messages[0].content", 53, 69),
+    ]
+    counts = {"EMAIL_ADDRESS": 2, "CREDIT_CARD": 1}
+    assert facts == {"entities": counts, "more_findings": 0, "restored": 3, "unknown": 0}
 
 
 async def test_without_findings_nothing_is_touched(presidio: PresidioDetector) -> None:
@@ -147,11 +154,11 @@ async def test_tool_calls_of_chat_go_both_ways(presidio: PresidioDetector) -> No
     reply = await call(RedactMiddleware(provider, detector=presidio), {"model": "m", "messages": messages})
     sent = provider.requests[0]["messages"]
     assert sent[1]["tool_calls"][0]["function"]["arguments"] == (
-        '{"to": "<EMAIL_ADDRESS_1>", "ssn": "<US_SSN_1>",  "card": "<CREDIT_CARD_1>", "n": 1.50}'
+        '{"to": "<EMAIL_ADDRESS_1>", "ssn": "<US_SSN_1>",  "card": 9000000000000001, "n": 1.50}'
     )
     assert sent[2]["content"] == '{"sent_to": "<EMAIL_ADDRESS_1>"}'
     got = reply.json()["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"]
-    assert orjson.loads(got) == {"to": "a@x.com", "ssn": "536228721", "card": "4111111111111111", "n": 1.5}
+    assert orjson.loads(got) == {"to": "a@x.com", "ssn": "536228721", "card": 4111111111111111, "n": 1.5}
 
 
 async def test_tool_calls_of_messages_go_both_ways(presidio: PresidioDetector) -> None:
@@ -422,7 +429,14 @@ async def test_an_observer_is_told_once() -> None:
     ("options", "says"),
     [
         ({"entities": {"EMAIL": "placeholder"}}, "EMAIL_ADDRESS"),
-        ({"entities": {"US_SSN": "hash"}}, "placeholder, mask, keep, block"),
+        ({"entities": {"US_SSN": "hide"}}, "placeholder, mask, hash, encrypt, surrogate, keep, block"),
+        ({"entities": {"US_SSN": "encrypt"}}, "16, 24 or 32 bytes"),
+        ({"entities": {"US_SSN": {"strategy": "hash", "last": 4}}}, "for mask alone"),
+        ({"entities": {"US_SSN": {"strategy": "mask", "last": -1}}}, "last of the mask"),
+        ({"entities": {"US_SSN": {"strategy": "mask", "character": "ab"}}}, "one visible character"),
+        ({"score_threshold": {"US_SSN": 2}}, "0 to 1"),
+        ({"entities": {"US_SSN": "mask"}, "policy": Policy({})}, "one or the other"),
+        ({"policy": Policy({"EMIAL": "mask"})}, "known are CREDIT_CARD"),
         ({"score_threshold": -0.1}, "0 to 1"),
         ({"on_outage": "ignore"}, "'refuse' or 'pass'"),
         ({"timeout_seconds": 0}, "timeout_seconds"),
@@ -467,7 +481,7 @@ async def test_labels_and_names_and_documents_of_chat(presidio: PresidioDetector
             "user": "<EMAIL_ADDRESS_1>",
             "safety_identifier": "<EMAIL_ADDRESS_2>",
             "prompt_cache_key": "<EMAIL_ADDRESS_3>",
-            "metadata": {"<EMAIL_ADDRESS_4>": "<CREDIT_CARD_1>", "n": "1"},
+            "metadata": {"<EMAIL_ADDRESS_4>": 9000000000000001, "n": "1"},
             "documents": [{"title": "of <EMAIL_ADDRESS_5>", "n": [1]}, "<EMAIL_ADDRESS_5>"],
             "messages": [{"role": "user", "name": "EMAIL_ADDRESS_6", "content": "I'm <EMAIL_ADDRESS_6>"}],
         }
@@ -521,7 +535,7 @@ async def test_objects_of_messages_are_read_as_their_json_would_be(presidio: Pre
     out = exact.loads(provider.bodies[0])
     assert out["metadata"] == {"user_id": "<EMAIL_ADDRESS_1>"}
     assert out["messages"][0]["content"][0]["input"] == {
-        "<EMAIL_ADDRESS_2>": {"card": "<CREDIT_CARD_1>", "n": 1.5, "long": 12345678901234567890123}
+        "<EMAIL_ADDRESS_2>": {"card": 9000000000000001, "n": 1.5, "long": 12345678901234567890123}
     }
     first, second, third, source = out["messages"][1]["content"]
     assert [block["content"] for block in (first, second, third)] == [
@@ -530,7 +544,7 @@ async def test_objects_of_messages_are_read_as_their_json_would_be(presidio: Pre
         {"type": "x_result", "stdout": "<EMAIL_ADDRESS_3>"},
     ]
     assert (source["source"], source["title"]) == ("by <EMAIL_ADDRESS_3>", "<EMAIL_ADDRESS_3>")
-    assert orjson.loads(sent[1]["body"])["content"][0]["input"]["a@x.com"]["card"] == "4111111111111111"
+    assert orjson.loads(sent[1]["body"])["content"][0]["input"]["a@x.com"]["card"] == 4111111111111111
 
 
 async def test_a_placeholder_typed_as_a_key_is_not_ours(presidio: PresidioDetector) -> None:
