@@ -76,7 +76,7 @@ def check(config: Config) -> None:
             key_secret="not asked for here",
             store=clickhouse(config, folder),
             spool_dir=folder / "spool",
-            embedder=embedder(config),
+            embedder=embedder(config, folder),
             detector=detector(config),
         ),
     )
@@ -112,10 +112,26 @@ def clickhouse(config: Config, data_dir: Path, *, migrate: bool = True) -> Click
         raise ConfigError(f"helix.telemetry.clickhouse_url: {error}", "helix.telemetry.clickhouse_url") from None
 
 
-def embedder(config: Config) -> SentenceTransformerEmbedder | None:
-    """The embedder, not loaded; None where nothing is looked up by meaning."""
-    cache = config.helix.cache
-    return SentenceTransformerEmbedder(cache.semantic.model) if cache.enabled and cache.mode != "exact" else None
+def embedder(config: Config, data_dir: Path, *, gpu: bool = False) -> SentenceTransformerEmbedder | None:
+    """The embedder, not loaded; None where nothing is looked up by meaning. Raises ConfigError.
+
+    `gpu` says that a GPU was reserved for it: the backend is torch then, unless another, or a provider, was configured.
+    """
+    cache, semantic = config.helix.cache, config.helix.cache.semantic
+    if not cache.enabled or cache.mode == "exact":
+        return None
+    is_chosen = semantic.backend != "auto" or semantic.providers is not None
+    try:
+        return SentenceTransformerEmbedder(
+            semantic.model,
+            backend="torch" if gpu and not is_chosen else semantic.backend,
+            dim=semantic.dim,
+            providers=semantic.providers,
+            threads=semantic.threads,
+            cache_dir=data_dir / "models",
+        )
+    except ValueError as error:
+        raise ConfigError(f"helix.cache.semantic: {error}", "helix.cache.semantic") from None
 
 
 def detector(config: Config) -> PresidioDetector | None:
@@ -162,7 +178,7 @@ async def local_parts(config: Config, data: DataDir, progress: Progress) -> Asyn
         if find is not None:
             stack.push_async_callback(find.close)
             await progress("detector of personal data", find.open())
-        embed = embedder(config)
+        embed = embedder(config, data.path)
         if embed is not None:
             stack.push_async_callback(embed.close)
             await progress("embedding model", embed.open())

@@ -155,9 +155,9 @@ def presidio() -> Iterator[PresidioDetector]:
 
 
 @pytest.fixture(scope="session")
-def embedder() -> Iterator[SentenceTransformerEmbedder]:
+def embedder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SentenceTransformerEmbedder]:
     """The real model, loaded once."""
-    opened = SentenceTransformerEmbedder()
+    opened = SentenceTransformerEmbedder(cache_dir=tmp_path_factory.mktemp("models"))
     asyncio.run(opened.open())
     yield opened
     asyncio.run(opened.close())

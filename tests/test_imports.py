@@ -50,6 +50,8 @@ HOMES: dict[str, tuple[str, ...]] = {
     "onnxruntime": ("helix/redact/",),
     "tokenizers": ("helix/redact/", "helix/embed/"),
     "torch": ("helix/embed/",),
+    "onnxruntime": ("helix/embed/", "helix/redact/"),
+    "onnx": ("helix/embed/graph.py",),
     "transformers": ("helix/embed/",),
     "sentence_transformers": ("helix/embed/",),
     "pydantic": ("helix/config/", "helix/admin/", "helix/serve/"),

@@ -27,7 +27,7 @@ __all__ = ["examine"]
 PARTS = (
     ("presidio_analyzer", "presidio-analyzer", "redact", "finding personal data", "redact"),
     ("redisvl", "redisvl", "semantic", "semantic cache", "semantic"),
-    ("torch", "torch", "semantic", "embeddings", "semantic"),
+    ("onnxruntime", "onnxruntime", "semantic", "embeddings", "semantic"),
     ("clickhouse_connect", "clickhouse-connect", "telemetry", "rows in ClickHouse", "telemetry"),
     ("prometheus_client", "prometheus-client", "telemetry", "/metrics", "telemetry"),
     ("gradio", "gradio", "console", "the console", "console"),

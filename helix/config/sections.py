@@ -148,6 +148,24 @@ class SemanticConfig(Section):
         None,
         description="A sentence-transformers name or folder. Unset: the all-MiniLM-L6-v2 that is installed with Helix.",
     )
+    backend: Literal["auto", "onnx-int8", "onnx", "torch"] = Field(
+        "auto",
+        description="What runs the model: ONNX Runtime in integers or in float32, or torch. `auto`: `onnx-int8` on the "
+        "CPU, `onnx` on other `providers`, `torch` for what only it can run and for replicas that reserve a GPU.",
+    )
+    dim: int | None = Field(
+        None,
+        ge=1,
+        description="Keep so many floats of a vector, the first; for models that were trained for it (Matryoshka).",
+    )
+    providers: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="ONNX Runtime's execution providers, in order, such as `CUDAExecutionProvider`. Unset: the CPU's.",
+    )
+    threads: int | None = Field(
+        None, ge=1, description="Threads that work on one text. Unset: 1 below 16 cores, then one for every 8, up to 4."
+    )
 
 
 class CacheConfig(Section):

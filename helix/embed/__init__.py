@@ -1,4 +1,4 @@
-"""Embeddings in this process. torch and the model are loaded when an embedder is opened, not before."""
+"""Embeddings in this process. The model and what runs it are loaded when an embedder is opened, not before."""
 
 from __future__ import annotations
 

@@ -1,150 +1,80 @@
-"""A BERT sentence encoder read straight from its folder: tokenizers, safetensors and torch, nothing else.
+"""A BERT sentence encoder without transformers: its tokenizer, batches of like length, and whatever computes the rest.
 
-The sentence-transformers package gives the same vectors (to 2e-7), but importing it brings transformers, scikit-learn,
-SciPy and pandas along: 250 MB more, and a third more time a text.
+The sentence-transformers package gives the same vectors (to 2e-7, in torch), but importing it brings transformers,
+scikit-learn, SciPy and pandas along: 250 MB more, and a third more time a text.
 """
 
 from __future__ import annotations
 
-import json
 from array import array
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
-import torch
-from safetensors import safe_open
+import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
-from torch.nn import functional as F
 
-__all__ = ["Bert", "fits"]
+from helix.embed.folder import Shape
+from helix.embed.vectors import unit_vectors
 
-_BATCH = 32
-_NORMALIZE = "Normalize"
+__all__ = ["Bert", "Compute"]
+
+Compute = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
+"""Token ids and a mask of ones for the real ones, both (texts, tokens), to the pooled states, (texts, dim)."""
+
 # A word is one token at least, and a tokenizer makes "unknown" of one of more than 100 characters.
 _CHARS_PER_TOKEN = 100
 
 
-def fits(folder: Path) -> bool:
-    """Whether the model in a folder is a plain BERT with mean or first-token pooling, which is what is run here."""
-    config = _read(folder / "config.json")
-    modules = [str(module.get("type", "")).rpartition(".")[2] for module in _read(folder / "modules.json", [])]
-    return (
-        config.get("model_type") == "bert"
-        and config.get("hidden_act") == "gelu"
-        and config.get("position_embedding_type", "absolute") == "absolute"
-        and not config.get("is_decoder")
-        and [module for module in modules if module != _NORMALIZE] == ["Transformer", "Pooling"]
-        and _pooling(folder) is not None
-        and not _read(folder / "sentence_bert_config.json").get("do_lower_case")
-        and not _read(folder / "config_sentence_transformers.json").get("default_prompt_name")
-        and (folder / "model.safetensors").is_file()
-        and (folder / "tokenizer.json").is_file()
-    )
-
-
 class Bert:
-    """The encoder (Devlin et al. 2018) with its pooling, on a torch device; vectors are of unit length.
+    """A Model of a plain BERT, run by `compute`, with at most `tokens_at_once` in a batch, padding included.
 
-    For one thread at a time.
+    `dim` keeps the first so many floats of a vector only (Matryoshka, Kusupati et al. 2022). For one thread at a time.
     """
 
-    def __init__(self, folder: Path, device: str = "cpu") -> None:
-        config = _read(folder / "config.json")
-        self._layers = int(config["num_hidden_layers"])
-        self._heads = int(config["num_attention_heads"])
-        self._epsilon = float(config.get("layer_norm_eps", 1e-12))
-        self._first_token = _pooling(folder) == "cls"
-        self.dim = int(config["hidden_size"])
-        window = int(config["max_position_embeddings"])
-        said = _read(folder / "sentence_bert_config.json").get("max_seq_length")
-        self.max_tokens = min(int(said), window) if said else window
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    def __init__(self, shape: Shape, compute: Compute, *, tokens_at_once: int, dim: int | None = None) -> None:
+        self.dim = min(dim or shape.dim, shape.dim)
+        self.max_tokens = shape.max_tokens
+        self._compute = compute
+        self._tokens_at_once = tokens_at_once
+        self._tokenizer = Tokenizer.from_file(str(shape.tokenizer))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        with safe_open(str(folder / "model.safetensors"), framework="pt") as file:
-            weights = {key.removeprefix("bert."): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no dict)
-        self._device = torch.device(device)
-        self._weights = {
-            key: (value.float() if value.is_floating_point() else value).to(self._device)
-            for key, value in weights.items()
-        }
+
+    def fits(self, text: str) -> bool:
+        """Whether a text is inside the window, or gets an empty vector for its length."""
+        return self._may_fit(text) and len(self._tokenizer.encode(text).ids) <= self.max_tokens
 
     def encode(self, texts: Sequence[str]) -> list[array[float]]:
         """One float32 unit vector a text; an empty one for a text beyond `max_tokens`."""
         vectors = [array("f") for _ in texts]
-        short = [at for at, text in enumerate(texts) if len(text) <= self.max_tokens * _CHARS_PER_TOKEN]
+        short = [at for at, text in enumerate(texts) if self._may_fit(text)]
         tokens = [encoding.ids for encoding in self._tokenizer.encode_batch([texts[at] for at in short])]
-        # Texts of like length together, so that little of a batch is padding.
-        order = sorted(
-            ((len(ids), at, ids) for at, ids in zip(short, tokens, strict=True) if len(ids) <= self.max_tokens),
-            key=lambda item: item[:2],
-        )
-        for start in range(0, len(order), _BATCH):
-            batch = order[start : start + _BATCH]
-            rows = self._forward([ids for _, _, ids in batch]).cpu()
-            usable = rows.isfinite().all(dim=1).tolist()
-            for (_, at, _), row, is_usable in zip(batch, rows.numpy(), usable, strict=True):
-                if is_usable:
-                    vectors[at].frombytes(row.tobytes())
+        fitting = [(at, ids) for at, ids in zip(short, tokens, strict=True) if len(ids) <= self.max_tokens]
+        for batch in self._batches(fitting):
+            rows = self._compute(*_padded([ids for _, ids in batch]))
+            for (at, _), vector in zip(batch, unit_vectors(rows, self.dim), strict=True):
+                vectors[at] = vector
         return vectors
 
-    @torch.inference_mode()  # type: ignore[untyped-decorator]
-    def _forward(self, tokens: list[list[int]]) -> torch.Tensor:
-        length = max(map(len, tokens))
-        is_padded = any(len(row) < length for row in tokens)
-        ids = torch.tensor([row + [0] * (length - len(row)) for row in tokens], device=self._device)
-        real = torch.tensor([[True] * len(row) + [False] * (length - len(row)) for row in tokens], device=self._device)
-        mask = real[:, None, None, :] if is_padded else None
-        weights = self._weights
-        hidden = (
-            weights["embeddings.word_embeddings.weight"][ids]
-            + weights["embeddings.position_embeddings.weight"][:length]
-            + weights["embeddings.token_type_embeddings.weight"][0]
-        )
-        hidden = self._norm(hidden, "embeddings.LayerNorm")
-        for layer in range(self._layers):
-            at = f"encoder.layer.{layer}"
-            query, key, value = (
-                self._linear(hidden, f"{at}.attention.self.{name}").unflatten(-1, (self._heads, -1)).transpose(1, 2)
-                for name in ("query", "key", "value")
-            )
-            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask).transpose(1, 2).flatten(-2)
-            hidden = self._norm(
-                hidden + self._linear(mixed, f"{at}.attention.output.dense"), f"{at}.attention.output.LayerNorm"
-            )
-            inner = F.gelu(self._linear(hidden, f"{at}.intermediate.dense"))
-            hidden = self._norm(hidden + self._linear(inner, f"{at}.output.dense"), f"{at}.output.LayerNorm")
-        if self._first_token:
-            pooled = hidden[:, 0]
-        else:
-            counted = real[:, :, None].to(hidden.dtype)
-            pooled = (hidden * counted).sum(1) / counted.sum(1)
-        return F.normalize(pooled, dim=-1)
+    def _may_fit(self, text: str) -> bool:
+        return len(text) <= self.max_tokens * _CHARS_PER_TOKEN
 
-    def _linear(self, x: torch.Tensor, name: str) -> torch.Tensor:
-        return F.linear(x, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"])
-
-    def _norm(self, x: torch.Tensor, name: str) -> torch.Tensor:
-        weight = self._weights[f"{name}.weight"]
-        return F.layer_norm(x, weight.shape, weight, self._weights[f"{name}.bias"], self._epsilon)
+    def _batches(self, items: list[tuple[int, list[int]]]) -> Iterator[list[tuple[int, list[int]]]]:
+        """Texts of like length together, so that little of a batch is padding."""
+        batch: list[tuple[int, list[int]]] = []
+        for item in sorted(items, key=lambda item: len(item[1])):
+            if batch and (len(batch) + 1) * len(item[1]) > self._tokens_at_once:
+                yield batch
+                batch = []
+            batch.append(item)
+        if batch:
+            yield batch
 
 
-def _pooling(folder: Path) -> str | None:
-    """ "mean" or "cls" where that is all the pooling there is."""
-    path = next(
-        (module.get("path") for module in _read(folder / "modules.json", []) if "Pooling" in module["type"]), ""
-    )
-    config = _read(folder / str(path) / "config.json")
-    modes = {key for key, value in config.items() if key.startswith("pooling_mode") and value}
-    if config.get("pooling_mode") in ("mean", "cls"):
-        return str(config["pooling_mode"])
-    if modes == {"pooling_mode_mean_tokens"}:
-        return "mean"
-    return "cls" if modes == {"pooling_mode_cls_token"} else None
-
-
-def _read(path: Path, default: Any = None) -> Any:
-    if not path.is_file():
-        return {} if default is None else default
-    return json.loads(path.read_bytes())
+def _padded(tokens: list[list[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    ids = np.zeros((len(tokens), max(map(len, tokens))), np.int64)
+    mask = np.zeros_like(ids)
+    for row, found in enumerate(tokens):
+        ids[row, : len(found)] = found
+        mask[row, : len(found)] = 1
+    return ids, mask

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
+from secrets import token_bytes
 
 from helix.embed.model import Model, load
+from helix.embed.running import Backend, Running
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.lifecycle import Resource
 from helix.kernel.types import Vector
@@ -24,10 +26,16 @@ class SentenceTransformerEmbedder:
 
     - `model`: a folder or a name on the Hugging Face hub (HF_HUB_OFFLINE is respected); None is the all-MiniLM-L6-v2
       that is installed with Helix.
-    - `device`: torch's name of where it runs; None is "cuda" where there is a GPU that this process may use (on Ray:
-      where the deployment reserves one), else "cpu".
-    - `threads`: how many torch may use for one operation, in the whole process.
+    - `backend`: "onnx-int8" and "onnx" run a plain BERT in ONNX Runtime, in integers and in float32; "torch" runs it,
+      and every other model, in torch. "auto" is torch for a model that only it can run or where a `device` is named,
+      onnx where `providers` name more than the CPU, else onnx-int8.
+    - `dim`: keep so many floats of each vector, the first, for models that were trained for it (Matryoshka); None: all.
+    - `providers`: ONNX Runtime's execution providers, in order; None is the CPU's.
+    - `device`: torch's name of where it runs; None is "cuda" where there is a GPU that this process may use, or "cpu".
+    - `threads`: how many may work on one operation (torch: in the whole process); None is 1 below 16 cores.
     - `remembered`: how many texts' vectors are kept (1.7 KB each at 384 floats); the least recently used go first.
+    - `cache_dir`: where the graphs that ONNX Runtime runs are kept, each written at the model's first use from its own
+      files; None is `helix/embed` in the user's cache folder.
 
     `name`, `dim` and `max_tokens` are known once it is open. It opens itself at first use.
     """
@@ -36,25 +44,35 @@ class SentenceTransformerEmbedder:
         self,
         model: str | Path | None = None,
         *,
+        backend: Backend = "auto",
+        dim: int | None = None,
+        providers: Sequence[str] | None = None,
         device: str | None = None,
-        threads: int = 1,
+        threads: int | None = None,
         remembered: int = 4096,
+        cache_dir: str | Path | None = None,
     ) -> None:
-        if threads < 1:
-            raise ValueError(f"threads must be 1 or more, not {threads!r}")
         if remembered < 0:
             raise ValueError(f"remembered must be 0 or more, not {remembered!r}")
+        self._running = Running(
+            backend=backend,
+            dim=dim,
+            providers=None if providers is None else tuple(providers),
+            device=device,
+            threads=threads,
+            cache_dir=None if cache_dir is None else Path(cache_dir),
+        )
         self.name = ""
-        """The model's name and a digest of its content."""
+        """The model's name, a digest of its content, and how it is run: what decides over its vectors."""
         self.dim = 0
         """Floats in a vector."""
         self.max_tokens = 0
         """The model's window; a longer text gets an empty vector."""
         self._which = model
-        self._device = device
-        self._threads = threads
         self._remembered = remembered
         self._seen: OrderedDict[bytes, Vector] = OrderedDict()
+        # Memory holds no text longer than it must, nor a digest that somebody could look a text up by.
+        self._digest_key = token_bytes(16)
         self._waiting: list[tuple[str, asyncio.Future[Vector]]] = []
         self._worker: asyncio.Task[None] | None = None
         self._loading: asyncio.Task[_Loaded] | None = None
@@ -93,6 +111,11 @@ class SentenceTransformerEmbedder:
         computed = iter(await asyncio.gather(*(item for item in found if isinstance(item, asyncio.Future))))
         return [next(computed) if isinstance(item, asyncio.Future) else item for item in found]
 
+    async def fits(self, text: str) -> bool:
+        """Whether a text is inside the model's window, or gets an empty vector for its length."""
+        loaded = self._loaded.value or await self._loaded.open()
+        return await asyncio.get_running_loop().run_in_executor(loaded.thread, loaded.model.fits, text)
+
     # Inside
 
     async def _load(self) -> _Loaded:
@@ -110,7 +133,7 @@ class SentenceTransformerEmbedder:
         thread = ThreadPoolExecutor(1, thread_name_prefix="helix-embed")
         loop = asyncio.get_running_loop()
         try:
-            name, model = await loop.run_in_executor(thread, _load_and_try, self._which, self._threads, self._device)
+            name, model = await loop.run_in_executor(thread, _load_and_try, self._which, self._running)
         except BaseException:
             thread.shutdown(wait=False)
             raise
@@ -150,15 +173,18 @@ class SentenceTransformerEmbedder:
             if not future.done():
                 future.set_exception(error)
 
+    def _key(self, text: str) -> bytes:
+        return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16, key=self._digest_key).digest()
+
     def _recall(self, text: str) -> Vector | None:
-        key = _key(text)
+        key = self._key(text)
         vector = self._seen.get(key)
         if vector is not None:
             self._seen.move_to_end(key)
         return vector
 
     def _remember(self, text: str, vector: Vector) -> None:
-        self._seen[_key(text)] = vector
+        self._seen[self._key(text)] = vector
         while len(self._seen) > self._remembered:
             self._seen.popitem(last=False)
 
@@ -175,12 +201,7 @@ class _Loaded:
         await asyncio.to_thread(self.thread.shutdown)
 
 
-def _load_and_try(which: str | Path | None, threads: int, device: str | None) -> tuple[str, Model]:
-    name, model = load(which, threads=threads, device=device)
+def _load_and_try(which: str | Path | None, running: Running) -> tuple[str, Model]:
+    name, model = load(which, running)
     model.encode(["the first text through a model is slow"])
     return name, model
-
-
-def _key(text: str) -> bytes:
-    # Not the text itself: memory should not hold what people wrote longer than it must.
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

