@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from perf import idle, passthrough, pii, roundtrip, soak, stages, stream, table
+from perf import embed, idle, passthrough, pii, roundtrip, soak, stages, stream, table
 from perf.peers import Place, helix
 from perf.process import ROOT, Unavailable, status_of
 
@@ -58,6 +58,7 @@ NAMES: dict[str, Measure] = {
     "replay": _replay,
     "pii": lambda place, options: pii.measure(options.data),
     "roundtrip": lambda place, options: roundtrip.measure(options.count or 10_000, options.data, options.seed),
+    "embed": lambda place, options: embed.measure(options.data),
 }
 _NOT_IN_ALL = {"soak", "roundtrip"}
 
@@ -67,7 +68,7 @@ def main() -> int:
     options = _arguments()
     names = [options.name]
     if options.name == "all":
-        left_out = _NOT_IN_ALL if options.data.is_dir() else _NOT_IN_ALL | {"pii"}
+        left_out = _NOT_IN_ALL if options.data.is_dir() else _NOT_IN_ALL | {"pii", "embed"}
         names = [name for name in NAMES if name not in left_out]
     results: dict[str, Any] = {}
     cpus = sorted(os.sched_getaffinity(0))
@@ -77,7 +78,7 @@ def main() -> int:
             print(f"measuring {name} …", flush=True)
         with tempfile.TemporaryDirectory(prefix="helix-perf-") as folder:
             # These are no comparisons, so nothing has to keep out of another's way.
-            apart = pinned and name not in ("replay", "idle", "soak", "pii", "roundtrip")
+            apart = pinned and name not in ("replay", "idle", "soak", "pii", "roundtrip", "embed")
             place = Place(Path(folder), tuple(cpus[:1]) if apart else (), tuple(cpus[1:2]) if apart else ())
             try:
                 results[name] = NAMES[name](place, options)
@@ -152,7 +153,7 @@ def _arguments() -> Options:
     )
     parser.add_argument("--model", default="demo/echo", help="replay: the model; one that restates the question")
     parser.add_argument(
-        "--data", type=Path, default=_DATA, help="pii: the folder with annotated texts; all leaves it out without"
+        "--data", type=Path, default=_DATA, help="pii, embed: the folder with their texts; all leaves them out without"
     )
     parser.add_argument("--seed", type=int, default=0, help="roundtrip: other conversations")
     parser.add_argument("--out", type=Path, help="write the JSON object to this file too")

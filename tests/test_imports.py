@@ -47,7 +47,6 @@ HOMES: dict[str, tuple[str, ...]] = {
     "presidio_analyzer": ("helix/redact/",),
     "presidio_anonymizer": ("helix/redact/",),
     "spacy": ("helix/redact/",),
-    "onnxruntime": ("helix/redact/",),
     "tokenizers": ("helix/redact/", "helix/embed/"),
     "torch": ("helix/embed/",),
     "onnxruntime": ("helix/embed/", "helix/redact/"),
