@@ -244,6 +244,52 @@ class Overview(Answer):
     models: list[ModelRow] = Field(description="The most used, at most ten.")
 
 
+class RedactionFinding(Answer):
+    """Where a piece of personal data stood in a request, how it was found and what was done with it."""
+
+    kind: str
+    place: str = Field(description="Path in the body; a key of the caller's own is `*`.")
+    start: int = Field(description="First character of the text at that place.")
+    end: int = Field(description="One past the last character.")
+    score: float = Field(description="How sure, 0 to 1.")
+    recognizer: str = Field(description="What found it; `elsewhere` for a value that was recognised in another place.")
+    strategy: str
+
+
+class RedactionEvent(Answer):
+    """What the redact stage decided about one request; never a value."""
+
+    request_id: str
+    started_at: AwareDatetime
+    outcome: str = Field(
+        description="redacted, blocked, outage (refused), passed (sent on unredacted in an outage) or token_ids"
+        " (sent on though it cannot be read)."
+    )
+    entities: dict[str, int] = Field(description="Kind → how many.")
+    findings: list[RedactionFinding] = Field(description="At most a hundred.")
+    more: int = Field(description="How many findings are not listed.")
+    detector: str = Field(description="What looked, and its version.")
+    restored: int = Field(description="Values put back into the answer.")
+    unknown_placeholders: int = Field(description="Placeholders in the answer that stand for nothing.")
+    redact_ms: float
+    dialect: str
+    model: str
+    status: int
+    error_code: str
+    key_id: str
+    key_name: str
+    user: str
+    team: str
+    organization: str
+
+
+class RedactionPage(Answer):
+    """Redaction events, latest first."""
+
+    data: list[RedactionEvent]
+    next_cursor: str | None
+
+
 class Found(Answer):
     """Personal data that was found, without the data itself."""
 
@@ -251,8 +297,11 @@ class Found(Answer):
     end: int = Field(description="One past the last character.")
     kind: str
     score: float = Field(description="How sure, 0 to 1.")
-    recognizer: str = Field(description="Why: the recognizer that found it.")
-    action: str = Field(description="What was done with it: placeholder, mask, block or keep.")
+    recognizer: str = Field(description="What found it; `elsewhere` for a value that was recognised in another place.")
+    reason: str = Field(description="Why, in the recognizer's own words; empty where it says nothing.")
+    action: str = Field(
+        description="What was done with it: a strategy's name, `allow` (on the allow-list) or `unsure` (score too low)."
+    )
     replacement: str | None = Field(description="What stands in its place; null where it was kept.")
 
 

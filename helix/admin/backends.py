@@ -77,6 +77,19 @@ class RequestLog(Protocol):
         """Requests, latest first, and the next page's cursor. Raises InvalidRequest for a cursor it did not give."""
         ...
 
+    async def redactions(
+        self,
+        *,
+        limit: int,
+        cursor: str | None,
+        outcome: str | None,
+        kind: str | None,
+        key: str | None,
+        since: datetime | None,
+    ) -> tuple[Sequence[Mapping[str, Any]], str | None]:
+        """What the redact stage decided, latest first; pages as `requests` does."""
+        ...
+
     async def spend(self, *, group_by: str, since: datetime) -> Sequence[Mapping[str, Any]]:
         """Spending since then by key, model, team or day."""
         ...
@@ -101,7 +114,7 @@ class Redaction(Protocol):
 
     @property
     def actions(self) -> Sequence[str]:
-        """What was done with each span: placeholder, mask, block or keep."""
+        """What was done with each span: a strategy's name, allow or unsure."""
         ...
 
     @property

@@ -43,6 +43,7 @@ def redact_endpoints(redact: Redactor) -> list[Endpoint]:
                 kind=span.kind,
                 score=span.score,
                 recognizer=span.recognizer,
+                reason=span.reason,
                 action=action,
                 replacement=replacement or None,
             )

@@ -14,6 +14,8 @@ Window: TypeAlias = Literal["day", "month", "total"]
 GroupBy: TypeAlias = Literal["key", "model", "team", "day"]
 CacheStatus: TypeAlias = Literal["exact", "semantic", "miss", "bypass", "refresh"]
 
+RedactOutcome: TypeAlias = Literal["redacted", "blocked", "outage", "passed", "token_ids"]
+
 MAX_PAGE = 500
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _AGO = re.compile(r"(\d{1,9})([smhdw])")
@@ -100,6 +102,15 @@ class RequestsQuery(PageQuery):
     model: str | None = Field(None, max_length=200, description="Model name that was asked for.")
     status: int | None = Field(None, ge=100, le=599, description="HTTP status of the reply.")
     cache: CacheStatus | None = Field(None, description="What the cache did.")
+    key: str | None = Field(None, max_length=100, description="Id of the key.")
+    since: Since | None = None
+
+
+class RedactionsQuery(PageQuery):
+    """Which redaction events."""
+
+    outcome: RedactOutcome | None = Field(None, description="What was decided.")
+    kind: str | None = Field(None, max_length=100, description="Kind of personal data that was taken out.")
     key: str | None = Field(None, max_length=100, description="Id of the key.")
     since: Since | None = None
 

@@ -1,4 +1,4 @@
-"""/helix/requests, /helix/spend and /helix/overview: what happened, from the record of requests."""
+"""/helix/requests, /helix/audit, /helix/spend and /helix/overview: what happened, from the record of requests."""
 
 from __future__ import annotations
 
@@ -26,6 +26,20 @@ def request_endpoints(log: RequestLog) -> list[Endpoint]:
         )
         return answers.RequestPage(data=[answers.RequestRow.model_validate(row) for row in rows], next_cursor=cursor)
 
+    async def list_redactions(call: Call) -> answers.RedactionPage:
+        """List what the redact stage decided, latest first: kinds, places, scores and strategies, never values."""
+        query: given.RedactionsQuery = call.query
+        rows, cursor = await log.redactions(
+            limit=query.limit,
+            cursor=query.cursor,
+            outcome=query.outcome,
+            kind=query.kind,
+            key=query.key,
+            since=query.since,
+        )
+        events = [answers.RedactionEvent.model_validate(row) for row in rows]
+        return answers.RedactionPage(data=events, next_cursor=cursor)
+
     async def spend(call: Call) -> answers.Spend:
         """Spending by key, model, team or day."""
         query: given.SpendQuery = call.query
@@ -38,6 +52,7 @@ def request_endpoints(log: RequestLog) -> list[Endpoint]:
 
     return [
         Endpoint("GET", "/helix/requests", list_requests, answers.RequestPage, query=given.RequestsQuery),
+        Endpoint("GET", "/helix/audit/redactions", list_redactions, answers.RedactionPage, query=given.RedactionsQuery),
         Endpoint("GET", "/helix/spend", spend, answers.Spend, query=given.SpendQuery),
         Endpoint("GET", "/helix/overview", overview, answers.Overview, query=given.OverviewQuery),
     ]

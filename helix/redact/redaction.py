@@ -65,8 +65,8 @@ _FIELDS = frozenset(
 )
 
 
-AGAIN = "found elsewhere in the request"
-"""The recognizer of a value that was taken out only because it was recognised somewhere else."""
+AGAIN = "elsewhere"
+"""The recognizer of a value that was taken out only because it was recognised elsewhere in the request."""
 FINDINGS = 100
 """As many of a request's findings are told one by one; of the others there is a count."""
 

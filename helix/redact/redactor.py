@@ -142,12 +142,12 @@ class Redactor:
             vault.reserve(endings.of(exact.dumps(beside).decode()))
         redaction = redact(texts, parts, found, self._policy, vault, AllowList.of(allowed()))
         vault.seal()
-        facts["entities"] = redaction.counts
         facts["findings"], facts["more_findings"] = redaction.findings, redaction.more
         if redaction.blocked is not None:
             kind, at = redaction.blocked
             facts["blocked"] = kind
             raise ContentBlocked(f"the request holds personal data of the kind {kind} in '{at}'", at)
+        facts["entities"] = redaction.counts
         return replaced(payload, redaction.edits), vault, redaction
 
     async def _detect(self, texts: list[str]) -> Sequence[Sequence[Span]]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+from helix.kernel import exact
 from helix.kernel.errors import InvalidRequest
 from helix.kernel.types import NANO_PER_USD
 
@@ -17,6 +18,9 @@ __all__ = ["RequestLog"]
 _FILTERS = {
     "model": "request_model = {model:String}",
     "status": "status = {status:UInt16}",
+    "outcome": "redact_outcome = {outcome:String}",
+    "kind": "(mapContains(redactions, {kind:String})"
+    " OR has(JSONExtract(findings, 'findings', 'Array(Tuple(kind String))').kind, {kind:String}))",
     "cache": "cache_status = {cache:String}",
     "key": "key_id = {key:String}",
     "since": "ts >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')",
@@ -37,6 +41,14 @@ SELECT
     redactions AS entities, restored, unknown_placeholders,
     duration_ms, first_token_ms, overhead_ms, upstream_ms, upstream_first_ms, redact_ms, cache_ms, budget_ms,
     key_id, key_name, user, team, organization, tags, helix_version
+FROM requests
+"""
+
+_AUDIT = """
+SELECT
+    toUnixTimestamp64Micro(ts) AS ts_us, request_id, dialect, request_model AS model, status, error_code,
+    redact_outcome AS outcome, redactions AS entities, findings, restored, unknown_placeholders, redact_ms,
+    key_id, key_name, user, team, organization
 FROM requests
 """
 
@@ -122,9 +134,35 @@ class RequestLog:
         since: datetime | None = None,
     ) -> tuple[list[dict[str, Any]], str | None]:
         """Requests, latest first, and the cursor of the next page. Raises InvalidRequest for a foreign cursor."""
-        given: dict[str, Any] = {"model": model, "status": status, "cache": cache, "key": key}
+        given = {"model": model, "status": status, "cache": cache, "key": key}
+        return await self._page(_REQUESTS, _request, given, limit, cursor, since)
+
+    async def redactions(
+        self,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        outcome: str | None = None,
+        kind: str | None = None,
+        key: str | None = None,
+        since: datetime | None = None,
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """Requests with which the redact stage had something to do, as `requests` gives them."""
+        given = {"outcome": outcome, "kind": kind, "key": key}
+        return await self._page(_AUDIT, _redaction, given, limit, cursor, since, "redact_outcome != ''")
+
+    async def _page(
+        self,
+        sql: str,
+        row_of: Callable[[dict[str, Any]], dict[str, Any]],
+        given: Mapping[str, Any],
+        limit: int,
+        cursor: str | None,
+        since: datetime | None,
+        *always: str,
+    ) -> tuple[list[dict[str, Any]], str | None]:
         parameters = {name: value for name, value in given.items() if value is not None}
-        wanted = [_FILTERS[name] for name in parameters]
+        wanted = [*always, *(_FILTERS[name] for name in parameters)]
         if since is not None:
             parameters["since"] = _micros(since)
             wanted.append(_FILTERS["since"])
@@ -136,10 +174,10 @@ class RequestLog:
             wanted.append(_FILTERS["cursor"])
         where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
         parameters["count"] = limit + 1
-        sql = f"{_REQUESTS} {where} ORDER BY ts DESC, request_id DESC LIMIT {{count:UInt32}}"
+        sql = f"{sql} {where} ORDER BY ts DESC, request_id DESC LIMIT {{count:UInt32}}"
         rows = await self._store.query(sql, parameters)
-        page = [_request(row) for row in rows[:limit]]
         following = f"{rows[limit - 1]['ts_us']}-{rows[limit - 1]['request_id']}" if len(rows) > limit else None
+        page = [row_of(row) for row in rows[:limit]]
         return page, following
 
     async def spend(self, *, group_by: str, since: datetime) -> list[dict[str, Any]]:
@@ -225,6 +263,13 @@ def _request(row: Mapping[str, Any]) -> dict[str, Any]:
     request = {**row, **_usd(row["cost_nano_usd"], row["saved_nano_usd"])}
     request["started_at"] = datetime.fromtimestamp(request.pop("ts_us") / 1e6, UTC)
     return request
+
+
+def _redaction(row: dict[str, Any]) -> dict[str, Any]:
+    told = exact.loads(row["findings"].encode()) if row["findings"] else {"detector": "", "findings": [], "more": 0}
+    event = {**row, **told}
+    event["started_at"] = datetime.fromtimestamp(event.pop("ts_us") / 1e6, UTC)
+    return event
 
 
 def _percentiles(values: Sequence[float]) -> dict[str, float | None]:

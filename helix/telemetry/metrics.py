@@ -35,6 +35,7 @@ OVERHEAD_BUCKETS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.
     _CACHE,
     _REDACTIONS,
     _RESTORED,
+    _REDACT_OUTCOME,
     _DURATION,
     _FIRST_TOKEN,
     _OVERHEAD,
@@ -52,6 +53,7 @@ OVERHEAD_BUCKETS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.
         "cache_status",
         "redactions",
         "restored",
+        "redact_outcome",
         "duration_ms",
         "first_token_ms",
         "overhead_ms",
@@ -128,6 +130,7 @@ class Metrics:
         self._errors: dict[str, int] = {}
         self._cache: dict[str, int] = {}
         self._redactions: dict[str, int] = {}
+        self._redact_outcomes: dict[str, int] = {}
         self._restored = 0
         self._budget_refusals = 0
         self._overhead = Histogram(OVERHEAD_BUCKETS)
@@ -154,6 +157,8 @@ class Metrics:
         for kind, number in row[_REDACTIONS].items():
             _add(self._redactions, kind, number)
         self._restored += row[_RESTORED]
+        if row[_REDACT_OUTCOME]:
+            _add(self._redact_outcomes, row[_REDACT_OUTCOME], 1)
         if row[_BUDGET_REFUSED]:
             self._budget_refusals += 1
 
@@ -199,6 +204,12 @@ class Metrics:
         yield _counter("helix_errors", "Requests that ended in an error.", ("code",), _single(self._errors))
         yield _counter("helix_cache_requests", "What the cache did.", ("status",), _single(self._cache))
         yield _counter("helix_redactions", "Personal data taken out.", ("entity",), _single(self._redactions))
+        yield _counter(
+            "helix_redact_requests",
+            "What the redact stage decided; passed: sent on unredacted in an outage.",
+            ("outcome",),
+            _single(self._redact_outcomes),
+        )
         yield _counter("helix_restored", "Values put back into answers.", (), [((), self._restored)])
         yield _counter("helix_budget_refusals", "Refused for a budget.", (), [((), self._budget_refusals)])
         yield _counter(

@@ -8,11 +8,12 @@ passes `token`, for what callers and providers send may be anything, somebody's 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from helix import __version__
+from helix.kernel import exact
 from helix.kernel.errors import HelixError
 from helix.kernel.types import Usage
 
@@ -56,6 +57,8 @@ COLUMNS: dict[str, str] = {
     "redactions": "Map(LowCardinality(String), UInt32)",
     "restored": "UInt32",
     "unknown_placeholders": "UInt32",
+    "redact_outcome": "LowCardinality(String)",
+    "findings": "String",
     "duration_ms": "Float32",
     "first_token_ms": "Nullable(Float32)",
     "overhead_ms": "Float32",
@@ -176,6 +179,8 @@ def row_of(exchange: Exchange, outcome: Outcome, duration_seconds: float) -> Row
         redact.get("entities") or {},
         count(redact.get("restored"), "restored"),
         count(redact.get("unknown"), "unknown_placeholders"),
+        _outcome(redact),
+        _findings(redact) if redact.get("findings") else "",
         duration_seconds * 1e3,
         None if outcome.first_token_seconds is None else outcome.first_token_seconds * 1e3,
         max(overhead_ms, 0.0),
@@ -195,3 +200,31 @@ def row_of(exchange: Exchange, outcome: Outcome, duration_seconds: float) -> Row
 
 
 _NO_USAGE = Usage()
+
+
+def _outcome(redact: Mapping[str, Any]) -> str:
+    """What the redact stage decided, in one word; empty where there was nothing to decide."""
+    if redact.get("outage"):
+        return "passed" if redact.get("passed") else "outage"
+    if redact.get("blocked"):
+        return "blocked"
+    if redact.get("entities"):
+        return "redacted"
+    return "token_ids" if redact.get("token_ids") else ""
+
+
+def _findings(redact: Mapping[str, Any]) -> str:
+    told = [
+        {
+            "kind": token(found.kind),
+            "place": found.place,
+            "start": found.start,
+            "end": found.end,
+            "score": round(found.score, 3),
+            "recognizer": token(found.recognizer),
+            "strategy": found.strategy,
+        }
+        for found in redact["findings"]
+    ]
+    said = {"detector": redact.get("detector") or "", "findings": told, "more": redact.get("more_findings") or 0}
+    return exact.dumps(said).decode()

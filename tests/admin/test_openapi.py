@@ -34,7 +34,9 @@ async def client(api: Api, redis_url: str, redis_prefix: str, tmp_path: Path) ->
     ledger = RedisLedger(redis_url, prefix=redis_prefix)
     cache = RedisCacheStore(redis_url, prefix=f"{redis_prefix}cache:", timeout_seconds=5)
     store = ClickHouse(tmp_path / "chdb")
-    await store.insert(NAMES, [row(cache_status="exact", redactions={"PERSON": 1}, stream=True)], "t1")
+    await store.insert(
+        NAMES, [row(cache_status="exact", redactions={"PERSON": 1}, redact_outcome="redacted", stream=True)], "t1"
+    )
     yield await api(
         keys=keys,
         ledger=ledger,
@@ -101,6 +103,8 @@ async def test_replies_are_as_the_document_says(client: httpx.AsyncClient) -> No
         ("GET", "/helix/budgets", "", None),
         ("GET", "/helix/requests", "", None),
         ("GET", "/helix/requests", "?status=no", None),
+        ("GET", "/helix/audit/redactions", "", None),
+        ("GET", "/helix/audit/redactions", "?outcome=nothing", None),
         *(("GET", "/helix/spend", f"?group_by={group}", None) for group in ("key", "model", "team", "day")),
         ("GET", "/helix/overview", "", None),
         ("GET", "/helix/cache", "", None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -125,6 +126,35 @@ async def test_a_request_is_told_whole(client: httpx.AsyncClient, store: ClickHo
         "error_code": "",
     }
     assert {name: one[name] for name in told} == told
+
+
+async def test_what_the_redact_stage_decided_is_told(client: httpx.AsyncClient, store: ClickHouse) -> None:
+    """By outcome and by kind, also of what was refused; requests without personal data are not among them."""
+    finding = {
+        "kind": "US_SSN",
+        "place": "messages[0].content",
+        "start": 3,
+        "end": 14,
+        "score": 0.85,
+        "recognizer": "Ssn",
+        "strategy": "block",
+    }
+    findings = json.dumps({"detector": "d 1", "findings": [finding], "more": 2})
+    rows = [
+        row(request_model="clean"),
+        row(redact_outcome="redacted", redactions={"PERSON": 2}, restored=1, key_id="k_1"),
+        row(redact_outcome="blocked", status=400, error_code="content_blocked", findings=findings),
+        row(redact_outcome="passed"),
+    ]
+    await store.insert(NAMES, rows, "t1")
+    events = await _data(client, "/helix/audit/redactions")
+    assert sorted(str(event["outcome"]) for event in events) == ["blocked", "passed", "redacted"]
+    [blocked] = await _data(client, "/helix/audit/redactions?kind=US_SSN")
+    assert (blocked["outcome"], blocked["detector"], blocked["more"]) == ("blocked", "d 1", 2)
+    assert blocked["findings"] == [finding]
+    [redacted] = await _data(client, "/helix/audit/redactions?outcome=redacted&kind=PERSON&key=k_1")
+    assert (redacted["entities"], redacted["findings"], redacted["restored"]) == ({"PERSON": 2}, [], 1)
+    assert await _data(client, "/helix/audit/redactions?kind=CREDIT_CARD") == []
 
 
 async def test_spend_is_grouped(client: httpx.AsyncClient, store: ClickHouse) -> None:

@@ -41,6 +41,8 @@ _DEFAULTS: dict[str, Any] = {
     "redactions": {},
     "restored": 0,
     "unknown_placeholders": 0,
+    "redact_outcome": "",
+    "findings": "",
     "duration_ms": 12.5,
     "first_token_ms": None,
     "overhead_ms": 1.5,

@@ -6,9 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import orjson
+import pytest
 
 from helix.kernel.exchange import Exchange
 from helix.kernel.types import Message, Scope, Usage
+from helix.redact.redaction import Finding
 from helix.telemetry.row import COLUMNS, NAMES, row_of
 
 
@@ -38,3 +40,51 @@ def test_every_number_fits_its_column() -> None:
     whole = {name: int(kind[4:]) for name, kind in COLUMNS.items() if kind.startswith("UInt")}
     assert {name: row[name] for name in whole} == {name: 2**bits - 1 for name, bits in whole.items()}
     orjson.dumps(row)
+
+
+def _row(facts: dict[str, Any]) -> dict[str, Any]:
+    """The row of a request of which the redact stage noted this."""
+    exchange = Exchange({"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": []}, never)
+    exchange.record.redact = facts
+    names = ("error_code", "finish_reason", "request_model", "response_model")
+    ended: Any = SimpleNamespace(
+        status=200, usage=None, first_byte_seconds=0.0, first_token_seconds=None, **dict.fromkeys(names, "")
+    )
+    return dict(zip(NAMES, row_of(exchange, ended, 1.0), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("facts", "outcome"),
+    [
+        ({"entities": {}}, ""),
+        ({"entities": {"PERSON": 1}}, "redacted"),
+        ({"blocked": "US_SSN"}, "blocked"),
+        ({"outage": True}, "outage"),
+        ({"outage": True, "passed": True}, "passed"),
+        ({"entities": {}, "token_ids": "pass"}, "token_ids"),
+    ],
+)
+def test_what_the_redact_stage_decided_is_a_word(facts: dict[str, Any], outcome: str) -> None:
+    """A request that passed in an outage is not mistaken for one without personal data."""
+    assert _row(facts)["redact_outcome"] == outcome
+
+
+def test_findings_are_told_without_what_may_be_text() -> None:
+    """Names that do not look like names, from a detector of one's own, are not written down."""
+    found = Finding("PERSON", "messages[0].content", 0, 4, 0.8512, "saw 'Jane Doe'", "placeholder")
+    row = _row({"entities": {"PERSON": 1}, "findings": [found], "more_findings": 3, "detector": "d"})
+    assert orjson.loads(row["findings"]) == {
+        "detector": "d",
+        "findings": [
+            {
+                "kind": "PERSON",
+                "place": "messages[0].content",
+                "start": 0,
+                "end": 4,
+                "score": 0.851,
+                "recognizer": "other",
+                "strategy": "placeholder",
+            }
+        ],
+        "more": 3,
+    }
