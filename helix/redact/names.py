@@ -52,7 +52,12 @@ class NameRecognizer(EntityRecognizer):  # type: ignore[misc]
         kinds = self._tagger.kinds if entities is None else tuple(entities)
         if unknown := [kind for kind in kinds if kind not in self._tagger.kinds]:
             raise ValueError(f"the names model does not find {unknown[0]!r}; it finds {', '.join(self._tagger.kinds)}")
-        super().__init__(supported_entities=list(kinds), name="NameRecognizer", supported_language=language)
+        super().__init__(
+            supported_entities=list(kinds),
+            name="NameRecognizer",
+            supported_language=language,
+            version=self._tagger.version,
+        )
 
     def load(self) -> None:
         """Nothing: the model is loaded when it is made."""

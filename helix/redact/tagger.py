@@ -22,7 +22,7 @@ __all__ = ["PACKAGED", "Tag", "Tagger"]
 PACKAGED = Path(__file__).parent / "pii_en"
 """The model that comes with Helix: models/pii-en says what it is and how it was made."""
 
-_FILES = ("config.json", "model.onnx", "tokenizer.json")
+_FILES, _SUMS = ("config.json", "model.onnx", "tokenizer.json"), "SHA256SUMS"
 _ACROSS = frozenset("'’-.&/")
 _SENTENCE_END = frozenset(".!?")
 _BATCH = 64
@@ -53,13 +53,15 @@ class Tagger:
     """Tags texts with the kinds of what they name. For any number of threads at once.
 
     `folder` holds what models/pii-en/export.py writes; `providers` are ONNX Runtime's, in order of preference, and
-    `threads` are those of one call. Raises BackendUnavailable where files are missing or not those they were.
+    `threads` are those of one call. `version` tells one model from another. Raises BackendUnavailable where files are
+    missing or not those they were.
     """
 
     def __init__(
         self, folder: Path = PACKAGED, *, providers: Sequence[str] = ("CPUExecutionProvider",), threads: int = 1
     ) -> None:
         files = _checked(folder)
+        self.version = hashlib.sha256(files[_SUMS]).hexdigest()
         config: dict[str, Any] = json.loads(files["config.json"])
         if config["shapes"] != SHAPES:
             raise BackendUnavailable(f"the names model in {folder} was trained by another version of Helix")
@@ -177,7 +179,7 @@ class Tagger:
             if run:
                 glued = text[run[-1][1] : start]
                 adjoins = word == previous + 1 or (len(glued) == 1 and glued in _ACROSS)
-                # Nothing begins in the middle of a word; nothing reaches across cells, and addresses alone across lines.
+                # Nothing begins within a word; nothing reaches across cells, and addresses alone across lines.
                 goes_on = (not begins[word, kind] or not glued or not glued.isspace()) and not (
                     "\t" in glued or ("\n" in glued and self.kinds[kind] != "LOCATION")
                 )
@@ -214,12 +216,12 @@ def _belongs(text: str, start: int, end: int) -> bool:
 def _checked(folder: Path) -> dict[str, bytes]:
     """The files of a model, by name, once their checksums are those of SHA256SUMS. Raises BackendUnavailable."""
     try:
-        lines = (folder / "SHA256SUMS").read_text().splitlines()
-        files = {name: (folder / name).read_bytes() for name in _FILES}
+        files = {name: (folder / name).read_bytes() for name in (*_FILES, _SUMS)}
     except OSError as error:
         raise BackendUnavailable(f"the names model in {folder} cannot be read: {error.strerror}") from None
+    lines = files[_SUMS].decode("utf-8", "replace").splitlines()
     sums = {name: sum_ for sum_, _, name in (line.partition("  ") for line in lines)}
-    for name, content in files.items():
-        if hashlib.sha256(content).hexdigest() != sums.get(name):
-            raise BackendUnavailable(f"{name} of the names model in {folder} is not the file that its SHA256SUMS names")
+    for name in _FILES:
+        if hashlib.sha256(files[name]).hexdigest() != sums.get(name):
+            raise BackendUnavailable(f"{name} of the names model in {folder} is not the file that its {_SUMS} names")
     return files

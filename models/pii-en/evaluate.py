@@ -20,7 +20,7 @@ from pathlib import Path
 
 from helix.kernel.types import Span
 from helix.redact import KNOWN_ENTITIES, PresidioDetector
-from helix.redact.names import NameRecognizer
+from helix.redact.names import NAME_KINDS, NameRecognizer
 from helix.redact.spans import resolve
 from perf.pii.accuracy import accuracy
 from perf.pii.finders import THRESHOLD, Helix
@@ -92,9 +92,11 @@ def main() -> None:
     arguments.add_argument("--model", type=Path, required=True)
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--names-only", action="store_true", help="without Helix's patterns")
+    arguments.add_argument("--without", nargs="*", default=[], help="kinds not to look for")
     arguments.add_argument("--threshold", type=float, default=THRESHOLD)
     options = arguments.parse_args()
-    names = NameRecognizer(options.model, threshold=options.threshold)
+    kinds = [kind for kind in NAME_KINDS if kind not in options.without]
+    names = NameRecognizer(options.model, entities=kinds, threshold=options.threshold)
     both = Both(names, [] if options.names_only else list(KNOWN_ENTITIES))
     sets = corpora(options.data)
     for corpus in sets:

@@ -21,6 +21,7 @@ from network import LABELS, Tagger
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
 from torch import Tensor
+from torch.nn import LayerNorm
 from train import averaged
 
 from helix.redact.shapes import SHAPES
@@ -29,7 +30,7 @@ __all__ = ["graph_of", "write"]
 
 MAX_PIECES = 256
 _ORT = "com.microsoft"
-_WIDTH, _HEADS, _EPSILON = 384, 12, 1e-12
+_HEADS = 12
 
 
 class Graph:
@@ -39,6 +40,7 @@ class Graph:
         self.is_float = is_float
         self.nodes: list[NodeProto] = []
         self.weights: list[TensorProto] = []
+        self._last_axis = "" if is_float else self.weight(np.array([-1], np.int64))
 
     def weight(self, value: NDArray[np.generic]) -> str:
         """A constant."""
@@ -85,10 +87,16 @@ class Graph:
             self.node("Gather", self.weight(scale.astype(np.float32)), at),
         )
 
-    def added_and_normalised(self, x: str, y: str, weight: Tensor, bias: Tensor) -> str:
-        """The layer norm of x + y."""
-        weights = [self.weight(each.detach().numpy()) for each in (weight, bias)]
-        return self.node("SkipLayerNormalization", x, y, *weights, domain=_ORT, epsilon=_EPSILON)
+    def normalised(self, x: str, norm: LayerNorm) -> str:
+        """The layer norm of x."""
+        weight, bias = (self.weight(each.detach().numpy()) for each in (norm.weight, norm.bias))
+        if self.is_float:
+            return self.node("LayerNormalization", x, weight, bias, axis=-1, epsilon=norm.eps)
+        # Step by step: on CPUs ONNX Runtime's own operator (1.32) takes longer than the steps do.
+        centred = self.node("Sub", x, self.node("ReduceMean", x, self._last_axis, keepdims=1))
+        variance = self.node("ReduceMean", self.node("Mul", centred, centred), self._last_axis, keepdims=1)
+        deviation = self.node("Sqrt", self.node("Add", variance, self.weight(np.array(norm.eps, np.float32))))
+        return self.node("Add", self.node("Mul", self.node("Div", centred, deviation), weight), bias)
 
 
 def graph_of(tagger: Tagger, is_float: bool = False) -> ModelProto:
@@ -100,18 +108,17 @@ def graph_of(tagger: Tagger, is_float: bool = False) -> ModelProto:
     numbers = [graph.weight(np.array([value], np.int64)) for value in (0, 0)]
     table = graph.weight(tagger.positions.weight.detach().numpy()[:MAX_PIECES])
     positions = graph.node("Slice", table, numbers[0], length, numbers[1])
-    weights = [graph.weight(each.detach().numpy()) for each in (tagger.norm.weight, tagger.norm.bias)]
     total = graph.node("Add", graph.node("Add", words, written), positions)
-    hidden = graph.node("LayerNormalization", total, *weights, axis=-1, epsilon=_EPSILON)
+    hidden = graph.normalised(total, tagger.norm)
     for layer in tagger.layers:
         qkv = graph.linear(hidden, layer.qkv.weight, layer.qkv.bias)
         query = graph.node("Split", qkv, axis=-1, num_outputs=3, outputs=3)
         met = graph.node("MultiHeadAttention", query, f"{query}_1", f"{query}_2", domain=_ORT, num_heads=_HEADS)
         out = graph.linear(met, layer.out.weight, layer.out.bias)
-        hidden = graph.added_and_normalised(hidden, out, layer.norm1.weight, layer.norm1.bias)
+        hidden = graph.normalised(graph.node("Add", hidden, out), layer.norm1)
         up = graph.node("Gelu", graph.linear(hidden, layer.up.weight, layer.up.bias), domain=_ORT)
         down = graph.linear(up, layer.down.weight, layer.down.bias)
-        hidden = graph.added_and_normalised(hidden, down, layer.norm2.weight, layer.norm2.bias)
+        hidden = graph.normalised(graph.node("Add", hidden, down), layer.norm2)
     # The last layer is small, and what it loses is lost at once: it stays in float32.
     head = graph.node("MatMul", hidden, graph.weight(tagger.head.weight.detach().numpy().T))
     scores = graph.node("Add", head, graph.weight(tagger.head.bias.detach().numpy()))

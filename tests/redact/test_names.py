@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -180,6 +181,13 @@ def test_an_unknown_kind_is_refused() -> None:
     """With the kinds that the model knows."""
     with pytest.raises(ValueError, match=r"'SHOE_SIZE'; it finds PERSON, LOCATION"):
         NameRecognizer(entities=["SHOE_SIZE"])
+
+
+def test_its_version_is_that_of_its_files(names: NameRecognizer) -> None:
+    """Whoever remembers findings can tell one model from another."""
+    assert (
+        names.version == NameRecognizer().version == hashlib.sha256((PACKAGED / "SHA256SUMS").read_bytes()).hexdigest()
+    )
 
 
 def copy(folder: Path) -> Path:
