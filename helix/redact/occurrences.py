@@ -13,16 +13,20 @@ _WORD = re.compile(r"\w+")
 class Occurrences:
     """Finds some values wherever they stand by themselves, not as part of a longer word or number."""
 
-    __slots__ = ("_by_word",)
+    __slots__ = ("_beginnings", "_by_word", "longest")
 
     def __init__(self, values: Iterable[str]) -> None:
         # By a value's first word: what stands before that word, and the value. Longest first, so that of two values
         # where one begins the other the whole is found.
         self._by_word: dict[str, list[tuple[int, str]]] = {}
+        self._beginnings: frozenset[str] | None = None
+        self.longest = 0
+        """Length of the longest value, in characters."""
         for value in sorted(values, key=len, reverse=True):
             word = _WORD.search(value)
             if word is not None:
                 self._by_word.setdefault(word.group(), []).append((word.start(), value))
+                self.longest = max(self.longest, len(value))
 
     def between(self, text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         """Where values stand in [start, end) of a text, in order, none overlapping another."""
@@ -34,6 +38,16 @@ class Occurrences:
                     yield first, last
                     start = last
                     break
+
+    def begun(self, text: str, at: int) -> int | None:
+        """Where the end of a text begins that may yet become a value, or is one if a word ends there."""
+        if self._beginnings is None:
+            values = [value for known in self._by_word.values() for _, value in known]
+            self._beginnings = frozenset(value[:end] for value in values for end in range(1, len(value) + 1))
+        for first in range(max(at, len(text) - self.longest), len(text)):
+            if text[first:] in self._beginnings and not _is_word(text[first - 1 : first]):
+                return first
+        return None
 
 
 def _is_whole(text: str, first: int, last: int) -> bool:

@@ -1,38 +1,46 @@
-"""Values put back in the place of what stands for them, in whole texts and in pieces of one."""
+"""Values put back in the place of what stood for them in a request, in whole texts and in pieces of one."""
 
 from __future__ import annotations
 
+import html
 import json
 import re
-from collections.abc import Iterator
 from typing import Literal
 
+from helix.redact.forms import PLAIN, Forms
+from helix.redact.occurrences import Occurrences
+from helix.redact.quotation import Quotation
 from helix.redact.vault import PLACEHOLDER, Vault
 
-__all__ = ["Restorer", "RunningText"]
+__all__ = ["Form", "Restorer", "RunningText"]
 
-Form = Literal["text", "json"]
+Form = Literal["text", "json", "signed"]
 
 # Escapes of JSON text, taken in pairs from its start so that an escaped backslash is not taken for one that escapes.
-_ESCAPE = re.compile(r"\\(?:u003([cCeE])|.)", re.DOTALL)
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 _UNFINISHED_ESCAPE = re.compile(r"(?:^|[^\\])(?:\\\\)*(\\(?:u[0-9a-fA-F]{0,3})?)\Z")
+_NEEDS_QUOTING = re.compile(r'["\\\x00-\x1f]')
+_UNFINISHED_PLACEHOLDER = re.compile(r"<(?:[A-Z][A-Z0-9_]*)?\Z")
 
 
 class Restorer:
-    """Replaces what stands for the values of one vault by the values, and nothing else.
+    """Replaces what one vault gave out by its values, and nothing else.
 
-    Counts what it `restored`, and the `unknown`: placeholders of a kind it knows that were neither given out nor
-    written by the caller; they are left as they are. Surrogates and numbers are words of their own, or nothing.
+    That are placeholders, in all their forms, and stand-ins of another form where they stand as whole words. Counts
+    what it `restored`, and the `unknown`: placeholders between angles, of a kind it knows, that were neither given out
+    nor written by the caller; they are left as they are. Form "signed" is a text that the caller will send back and
+    that must then be what it was: placeholders are told in their very form alone.
     """
 
     __slots__ = (
-        "_beginnings",
+        "_escaped",
+        "_forms",
         "_heads",
         "_literals",
-        "_pattern",
+        "_plain",
         "_values",
-        "has_words",
-        "longest",
+        "_words",
+        "quotes",
         "restored",
         "unknown",
     )
@@ -40,92 +48,143 @@ class Restorer:
     def __init__(self, vault: Vault) -> None:
         self._values = vault.values
         self._literals = vault.literals
-        words = [stand_in for stand_in in vault.values if not PLACEHOLDER.fullmatch(stand_in)]
-        placeholders = vault.values.keys() - set(words)
-        self._heads = sorted({placeholder.rpartition("_")[0] + "_" for placeholder in placeholders})
-        self._beginnings = frozenset(word[:length] for word in words for length in range(1, len(word) + 1))
-        self.has_words = bool(words)
-        """Whether something other than placeholders stands for values."""
-        either = [f"(?:{'|'.join(self._heads)})[0-9]+>"] if self._heads else []
-        if words:
-            longest_first = sorted(map(re.escape, words), key=len, reverse=True)
-            either.append(rf"(?<!\w)(?:{'|'.join(longest_first)})(?!\w)")
-        self._pattern = re.compile("|".join(either))
-        self.longest = max(map(len, vault.values), default=0)
-        """Length in characters of the longest placeholder: an upper bound of what is held back."""
+        kinds, words = [], []
+        for known in vault.values:
+            match = PLACEHOLDER.fullmatch(known)
+            if match is None:
+                words.append(known)
+            else:
+                kinds.append(match.group(1))
+        self._forms = Forms(kinds)
+        self._heads = tuple(f"<{kind}_" for kind in sorted(set(kinds)))
+        self._words = Occurrences(words) if words else None
+        self._escaped: tuple[Occurrences, dict[str, str]] | None = None
+        self._plain = PLAIN.union(*(filter(lambda letter: ord(letter) > 127, word) for word in words))
+        self.quotes = any(map(_NEEDS_QUOTING.search, vault.values.values()))
+        """Whether some value is spelled otherwise inside JSON."""
         self.restored = 0
         self.unknown = 0
 
-    def found(self, text: str) -> Iterator[tuple[int, int, str]]:
-        """Where a text says what would be put back: start, end, and the kind that the placeholder names."""
-        for match in self._pattern.finditer(text) if self._values else ():
-            known = PLACEHOLDER.fullmatch(match.group())
-            if known is not None and match.group() in self._values:
-                yield match.start(), match.end(), known.group(1)
+    @property
+    def reads_all(self) -> bool:
+        """Whether every text must be read from its beginning: stand-ins may be any word, or values need quoting."""
+        return self._words is not None or self.quotes
+
+    @property
+    def longest(self) -> int:
+        """An upper bound of what is held back of a text, in characters."""
+        return max(self._forms.longest, self._words.longest if self._words else 0)
+
+    def may_stand_in(self, data: bytes) -> bool:
+        """Whether an event's data, JSON, may hold a placeholder, or the beginning of one at the end of a string."""
+        return self._forms.may_stand_in(data)
 
     def whole(self, text: str, form: Form = "text", *, counts: bool = True) -> str:
         """A whole text with its values; `counts` is False for a repetition of what was counted before."""
         before = self.restored, self.unknown
-        if form == "json":
-            text = _plain_angles(text)
-        text = self.replace(text, form)
+        quotation = Quotation() if self.quotes else _NO_QUOTATION
+        text, _ = self.advance(self.plain(text) if form == "json" else text, 0, form, quotation, ended=True)
         if not counts:
             self.restored, self.unknown = before
         return text
 
-    def replace(self, text: str, form: Form, before: str = "") -> str:
-        """The text with values for what is complete in it; `before` is the character that stands before it."""
-        if not self._values or not (self.has_words or "<" in text):
+    def plain(self, text: str) -> str:
+        """JSON text in which what a stand-in is told by is not spelled as escapes; it means the same."""
+        if "\\u" not in text:
             return text
 
-        def value_of(match: re.Match[str]) -> str:
-            stand_in = match.group()
-            value = self._values.get(stand_in)
-            if value is None:
-                if len(stand_in) <= self.longest and stand_in not in self._literals:
-                    self.unknown += 1
-                return stand_in
-            self.restored += 1
-            return json.dumps(value, ensure_ascii=False)[1:-1] if form == "json" else value
+        def plainly(match: re.Match[str]) -> str:
+            character = chr(int(match.group(1), 16)) if match.group(1) else ""
+            return character if character in self._plain else match.group()
 
-        return self._pattern.sub(value_of, before + text).removeprefix(before)
+        return _ESCAPE.sub(plainly, text)
 
-    def held_from(self, text: str, before: str = "") -> int:
-        """Where the end of a text begins that may yet become a stand-in; its length where there is none."""
-        at = text.rfind("<", max(0, len(text) - self.longest + 1))
-        if at >= 0:
-            end = text[at:]
-            for head in self._heads:
-                if head.startswith(end):
-                    return at
-                digits = end.removeprefix(head)
-                if len(digits) < len(end) and digits.isascii() and digits.isdigit():
-                    return at
-        if self.has_words:
-            for at in range(max(0, len(text) - self.longest), len(text)):
-                if text[at:] in self._beginnings and not _is_word(text[at - 1] if at else before):
-                    return at
-        return len(text)
+    def advance(self, text: str, at: int, form: Form, quotation: Quotation, *, ended: bool) -> tuple[str, int]:
+        """What can be said of a text from some place on, and where what cannot be said yet begins."""
+        said: list[str] = []
+        waits: int | None = -1
+        while True:
+            found = self._find(text, at, form)
+            if ended:
+                waits = None
+            elif waits is not None and waits < at:
+                waits = self._begun(text, at, form)
+            if waits is not None and (found is None or waits <= found[0]):
+                quotation.feed(text[at:waits])
+                return "".join((*said, text[at:waits])), waits
+            if found is None:
+                quotation.feed(text[at:])
+                return "".join((*said, text[at:])), len(text)
+            first, last, name = found
+            quotation.feed(text[at:first])
+            said += (text[at:first], self._value(name, text[first:last], quotation))
+            quotation.feed(text[first:last])
+            at = last
 
+    def _find(self, text: str, at: int, form: Form) -> tuple[int, int, str] | None:
+        """The first stand-in from some place on: where it begins and ends, and what it is in the vault."""
+        found: tuple[int, int, str] | None = None
+        if form == "signed":
+            match = PLACEHOLDER.search(text, at)
+            found = (*match.span(), match.group()) if match else None
+        elif self._heads:
+            found = self._forms.find(text, at)
+        if self._words is not None:
+            words, names = self._in_json() if form == "json" else (self._words, self._values)
+            place = next(words.between(text, at, len(text)), None)
+            if place is not None and (found is None or place[0] < found[0]):
+                word = text[place[0] : place[1]]
+                found = (*place, names[word] if form == "json" else word)
+        return found
 
-def _is_word(character: str) -> bool:
-    return character.isalnum() or character == "_"
+    def _begun(self, text: str, at: int, form: Form) -> int | None:
+        """Where the end of a text begins that may yet become a stand-in."""
+        first: int | None = None
+        if form == "signed":
+            match = _UNFINISHED_PLACEHOLDER.search(text, max(at, len(text) - self.longest))
+            if match and any(_agree(match.group(), head) for head in self._heads):
+                first = match.start()
+        elif self._heads:
+            first = self._forms.begun(text, at)
+        if self._words is not None:
+            words = self._in_json()[0] if form == "json" else self._words
+            begun = words.begun(text, at)
+            if begun is not None and (first is None or begun < first):
+                first = begun
+        return first
+
+    def _value(self, name: str, spelled: str, quotation: Quotation) -> str:
+        value = self._values.get(name)
+        if value is None:
+            self.unknown += not spelled[0].isalnum() and name not in self._literals
+            return spelled
+        self.restored += 1
+        return quotation.quoted(html.escape(value, quote=False) if spelled[0] == "&" else value)
+
+    def _in_json(self) -> tuple[Occurrences, dict[str, str]]:
+        """Stand-ins other than placeholders as JSON spells them, and what each is in the vault."""
+        if self._escaped is None:
+            names = {_quoted(word): word for word in self._values if not PLACEHOLDER.fullmatch(word)}
+            self._escaped = Occurrences(names), names
+        return self._escaped
 
 
 class RunningText:
-    """One text of a stream: gives out at once what cannot be part of a placeholder, and holds back the rest.
+    """One text of a stream: gives out at once what cannot be part of a stand-in, and holds back the rest.
 
-    What is held back is shorter than the longest placeholder; in JSON, half an escape may stand before it.
+    `before` is the character that came before, if any. What is held back is no longer than the longest stand-in may be;
+    in JSON, half an escape may stand behind it.
     """
 
-    __slots__ = ("_before", "_escape", "_form", "_held", "_restorer")
+    __slots__ = ("_before", "_escape", "_form", "_held", "_quotation", "_restorer")
 
-    def __init__(self, restorer: Restorer, form: Form = "text") -> None:
+    def __init__(self, restorer: Restorer, form: Form = "text", before: str = "") -> None:
         self._restorer = restorer
         self._form: Form = form
-        self._before = ""
+        self._before = before
         self._held = ""
         self._escape = ""
+        self._quotation = Quotation() if restorer.quotes else _NO_QUOTATION
 
     @property
     def is_holding(self) -> bool:
@@ -138,25 +197,40 @@ class RunningText:
             piece = self._escape + piece
             unfinished = _UNFINISHED_ESCAPE.search(piece) if "\\" in piece else None
             self._escape = unfinished.group(1) if unfinished else ""
-            piece = _plain_angles(piece.removesuffix(self._escape) if self._escape else piece)
-        text = self._held + piece
-        at = self._restorer.held_from(text, self._before)
-        self._held = text[at:]
-        before, self._before = self._before, text[at - 1] if at else self._before
-        return self._restorer.replace(text[:at], self._form, before)
+            piece = self._restorer.plain(piece.removesuffix(self._escape) if self._escape else piece)
+        return self._advance(piece, ended=False)
 
     def flush(self) -> str:
         """The text has ended: return what was held back."""
-        rest, self._held = self._restorer.replace(self._held, self._form, self._before), ""
         escape, self._escape = self._escape, ""
-        return rest + escape
+        return self._advance("", ended=True) + escape
+
+    def _advance(self, piece: str, *, ended: bool) -> str:
+        text = self._before + self._held + piece
+        start = len(self._before)
+        said, at = self._restorer.advance(text, start, self._form, self._quotation, ended=ended)
+        self._held = text[at:]
+        self._before = text[at - 1 : at] if at else ""
+        return said
 
 
-def _plain_angles(text: str) -> str:
-    """JSON text in which angles are not spelled as escapes, as Go's encoder spells them; it means the same."""
-    if "\\u003" not in text:
-        return text
-    return _ESCAPE.sub(lambda match: _ANGLES.get(match.group(1) or "", match.group()), text)
+class _NoQuotation(Quotation):
+    """For values that are spelled alike inside JSON and outside."""
+
+    __slots__ = ()
+
+    def feed(self, text: str) -> None:
+        """Take nothing."""
 
 
-_ANGLES = {"c": "<", "C": "<", "e": ">", "E": ">"}
+_NO_QUOTATION = _NoQuotation()
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)[1:-1]
+
+
+def _agree(end: str, head: str) -> bool:
+    """Whether a text that ends so may yet become a placeholder that begins so."""
+    digits = end.removeprefix(head)
+    return head.startswith(end) or (digits != end and digits.isdigit() and len(digits) < 10)

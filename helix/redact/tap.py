@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 from helix.kernel import exact
@@ -16,10 +17,17 @@ from helix.redact.restore import Form, Restorer, RunningText
 __all__ = ["RestoreTap"]
 
 
-class RestoreTap(Tap):
-    """Restores a reply. Events without an angle, while nothing is held back, pass as the bytes they are, unparsed."""
+# So many of the latest events are looked through for what a text said last, where a piece of it begins with a letter.
+_RECENT = 64
 
-    __slots__ = ("_dialect", "_header", "_held", "_restorer")
+
+class RestoreTap(Tap):
+    """Restores a reply.
+
+    Events that hold nothing like a stand-in pass as the bytes they are, unparsed, while nothing is held back.
+    """
+
+    __slots__ = ("_dialect", "_header", "_held", "_recent", "_restorer", "_running")
 
     def __init__(
         self, exchange: Exchange, send: Send, dialect: Dialect, restorer: Restorer, header: tuple[bytes, bytes]
@@ -30,6 +38,9 @@ class RestoreTap(Tap):
         self._header = header
         self._held: dict[Channel, tuple[RunningText, Event]] = {}
         """Channels that hold something back, each with the latest event that carried a piece of it."""
+        self._running: dict[Channel, RunningText] = {}
+        """Every channel's text, where texts must be read from their beginnings."""
+        self._recent: deque[Event] = deque(maxlen=_RECENT)
 
     async def on_start(self, headers: HeaderList) -> HeaderList:
         """Say what was taken out of the request."""
@@ -53,12 +64,13 @@ class RestoreTap(Tap):
         out: list[Event] = []
         changed = False
         for event in events:
-            if self._held or self._restorer.has_words or _may_change(event.data):
+            if self._held or self._may_change(event):
                 restored = self._restored(event)
                 changed = changed or restored != [event]
                 out += restored
             else:
                 out.append(event)
+            self._recent.append(event)
         if last and self._held:
             changed = True
             out += self._flushed(list(self._held))
@@ -74,18 +86,14 @@ class RestoreTap(Tap):
             ends = self._held and self._ends(event)
             return [*self._flushed(list(self._held)), event] if ends else [event]
         texts = self._dialect.event_texts(payload)
-        running: dict[Channel, Any] = dict(self._held)
-        for text in texts:
-            if text.channel is not None:
-                running.setdefault(text.channel, None)
-        closing = self._dialect.closes(payload, running) if running else []
-        if self._held and self._ends(event):
-            closing = list(running)
-        here = {text.channel for text in texts}
-        before = self._flushed([channel for channel in closing if channel in self._held and channel not in here])
+        before: list[Event] = []
+        if self._held:
+            here = {text.channel for text in texts}
+            closing = list(self._held) if self._ends(event) else self._dialect.closes(payload, self._held)
+            before = self._flushed([channel for channel in closing if channel not in here])
         edits = {}
         for text in texts:
-            value = self._next(text, event, text.channel in closing)
+            value = self._next(text, event, payload)
             if value != text.value:
                 edits[text.path] = text.placed(value)
         if not edits:
@@ -97,17 +105,23 @@ class RestoreTap(Tap):
         """Whether nothing is said after this event."""
         return self._dialect.is_end(event) or self._dialect.is_error(event)
 
-    def _next(self, text: Text, event: Event, closing: bool) -> str:
+    def _next(self, text: Text, event: Event, payload: Any) -> str:
         """What can be said of a text of an event."""
         if text.channel is None:  # a snapshot of what was streamed before
             return self._restorer.whole(text.value, _form(text), counts=False)
         held = self._held.pop(text.channel, None)
-        running = held[0] if held else RunningText(self._restorer, _form(text))
+        running = held[0] if held else self._running.get(text.channel)
+        if running is None:
+            before = "" if self._restorer.reads_all else self._last_said(text)
+            running = RunningText(self._restorer, _form(text), before)
+            if self._restorer.reads_all:
+                self._running[text.channel] = running
         value = running.feed(text.value)
-        if closing:
-            value += running.flush()
-        elif running.is_holding:
-            self._held[text.channel] = running, event
+        if running.is_holding:
+            if self._ends(event) or self._dialect.closes(payload, {text.channel: None}):
+                value += running.flush()
+            else:
+                self._held[text.channel] = running, event
         return value
 
     def _flushed(self, channels: list[Channel]) -> list[Event]:
@@ -119,11 +133,24 @@ class RestoreTap(Tap):
             out.append(Event.of(payload, template.name))
         return out
 
+    def _may_change(self, event: Event) -> bool:
+        """Whether an event may hold a stand-in, or the beginning of one."""
+        return event.data is not None and (self._restorer.reads_all or self._restorer.may_stand_in(event.data))
+
+    def _last_said(self, text: Text) -> str:
+        """What came before a piece of a text, as far as it matters to whether a word begins there: one character."""
+        if not text.value[0].isupper():
+            return ""
+        for event in reversed(self._recent):
+            try:
+                payload = event.json()
+            except UpstreamGarbled:
+                continue
+            for earlier in self._dialect.event_texts(payload) if isinstance(payload, dict) else ():
+                if earlier.channel == text.channel:
+                    return earlier.value[-1]
+        return ""
+
 
 def _form(text: Text) -> Form:
-    return "json" if text.is_json else "text"
-
-
-def _may_change(data: bytes | None) -> bool:
-    """Whether an event may hold an angle, or half of one spelled as an escape."""
-    return data is not None and (b"<" in data or b"\\u003" in data or b"\\\\" in data)
+    return "json" if text.is_json else "signed" if text.form == "signed" else "text"
