@@ -43,9 +43,12 @@ class Occurrences:
         """Where the end of a text begins that may yet become a value, or is one if a word ends there."""
         if self._beginnings is None:
             values = [value for known in self._by_word.values() for _, value in known]
-            self._beginnings = frozenset(value[:end] for value in values for end in range(1, len(value) + 1))
+            # Of a value that a sign ends, nothing that follows could take it back.
+            self._beginnings = frozenset(
+                value[:end] for value in values for end in range(1, len(value) + _is_word(value[-1]))
+            )
         for first in range(max(at, len(text) - self.longest), len(text)):
-            if text[first:] in self._beginnings and not _is_word(text[first - 1 : first]):
+            if text[first:] in self._beginnings and not _is_inside_word(text, first):
                 return first
         return None
 
