@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 from helix.kernel.errors import HelixError
@@ -10,14 +11,18 @@ from helix.kernel.exchange import Exchange, open_exchange
 from helix.kernel.lifecycle import lifespan
 from helix.kernel.reply import Guard, refuse
 from helix.kernel.types import ASGIApp, Detector, Message, Observer, Receive, Scope, Send
-from helix.kernel.wire import dialect_of
+from helix.kernel.wire import Dialect, dialect_of
 from helix.redact.allowed import AllowList, Entry
+from helix.redact.answers import Answers, LeakScan, Own
 from helix.redact.entities import DEFAULT_ENTITIES, KNOWN_ENTITIES, check_known
+from helix.redact.leak_tap import LeakTap
 from helix.redact.policy import Policy
+from helix.redact.redaction import Redaction
 from helix.redact.redactor import Redactor
 from helix.redact.restore import Restorer
 from helix.redact.strategies import Given
 from helix.redact.tap import RestoreTap
+from helix.redact.vault import Vault
 
 __all__ = ["RedactMiddleware"]
 
@@ -34,8 +39,9 @@ class RedactMiddleware:
     list for one request. A detector that fails or takes over `timeout_seconds` is an outage: by `on_outage` the request
     is refused with 503, or, chosen aloud, passes as it is. An input of token ids cannot be looked through: by
     `token_ids` it is refused with 400, or, chosen aloud, passes as it is. By `tool_definitions` the descriptions of
-    tools, and of answer formats, are looked through too. What was found in the latest `memory_entries`
-    texts is remembered, under a keyed digest of each text. Raises ValueError.
+    tools and of answer formats are looked through too. What was found in the latest `memory_entries` texts is
+    remembered, under a keyed digest of each text. `answers` has answers looked through for personal data that was not
+    in the request. Raises ValueError.
     """
 
     def __init__(
@@ -53,6 +59,7 @@ class RedactMiddleware:
         tool_definitions: bool = False,
         timeout_seconds: float = 10.0,
         memory_entries: int = 10_000,
+        answers: Answers | Mapping[str, Any] | None = None,
         observe: Observer | None = None,
     ) -> None:
         if policy is not None and entities is not None:
@@ -70,6 +77,10 @@ class RedactMiddleware:
         self.app = app
         self._allowed = allowed
         self._observe = observe
+        self._answers = answers if answers is None or isinstance(answers, Answers) else Answers(**answers)
+        if self._answers is not None and detector is None:
+            check_known(self._answers.entities, KNOWN_ENTITIES)
+        self._policy = policy
         self._redactor = Redactor(
             detector,
             policy,
@@ -79,6 +90,8 @@ class RedactMiddleware:
             tool_definitions=tool_definitions,
             timeout_seconds=timeout_seconds,
             memory_entries=memory_entries,
+            also=() if self._answers is None else self._answers.entities,
+            also_from=1.0 if self._answers is None else self._answers.score_threshold,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,22 +127,46 @@ class RedactMiddleware:
         if dialect is None:
             raise RuntimeError("an exchange of a known path has a dialect")
         exchange.drop_repeated_keys()
+        asked = exchange.payload
         payload, vault, redaction = await self._redactor.redact(
-            exchange.payload, dialect, facts, allowed=lambda: self._allowed(exchange) if self._allowed else ()
+            asked, dialect, facts, allowed=partial(self._allowed_by, exchange)
         )
         if redaction.edits:
             exchange.replace(payload)
+        if self._answers is None or dialect.operation == "embeddings":
+            await self._pass(exchange, guard, dialect, vault, redaction)
+            return
+        scan = LeakScan(self._answers, self._redactor.detect, lambda: self._own(asked, dialect, exchange))
+        tap = LeakTap(exchange, guard, dialect, self._answers, scan)
+        try:
+            await self._pass(exchange, tap, dialect, vault, redaction)
+        finally:
+            await tap.close()
+            facts["leaks"] = scan.counts
+            if scan.unscanned:
+                facts["leaks_unscanned"] = True
+
+    def _allowed_by(self, exchange: Exchange) -> AllowList | Iterable[Entry]:
+        return self._allowed(exchange) if self._allowed is not None else ()
+
+    def _own(self, asked: dict[str, Any], dialect: Dialect, exchange: Exchange) -> Own:
+        """What is no leak: what the request says, and what may be said anyway."""
+        return Own.of(asked, dialect, self._policy.allowed | AllowList.of(self._allowed_by(exchange)))
+
+    async def _pass(self, exchange: Exchange, send: Send, dialect: Dialect, vault: Vault, redaction: Redaction) -> None:
+        """Let the request go on, and the reply come back with the caller's own values."""
+        facts = exchange.record.redact
         counts = redaction.counts
         if not counts:
-            await self.app(exchange.scope, exchange.receive, guard)
+            await self.app(exchange.scope, exchange.receive, send)
             return
         header = HEADER, ",".join(f"{kind}={count}" for kind, count in sorted(counts.items())).encode()
         if not vault.values or dialect.operation == "embeddings":
-            await self.app(exchange.scope, exchange.receive, _announcing(guard, header))
+            await self.app(exchange.scope, exchange.receive, _announcing(send, header))
             return
         restorer = Restorer(vault)
         try:
-            await self.app(exchange.scope, exchange.receive, RestoreTap(exchange, guard, dialect, restorer, header))
+            await self.app(exchange.scope, exchange.receive, RestoreTap(exchange, send, dialect, restorer, header))
         finally:
             facts["restored"], facts["unknown"] = restorer.restored, restorer.unknown
 

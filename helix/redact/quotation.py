@@ -26,6 +26,13 @@ class Quotation:
         """How many strings, one in another, the end of the text is in."""
         return 1 + self._inner.depth if self._in_string and self._inner is not None else 0
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether the text is JSON and ends outside of strings, where only a JSON value may stand."""
+        if self._in_string and self._inner is not None:
+            return self._inner.is_bare
+        return bool(self._is_json) and not self._in_string
+
     def feed(self, text: str) -> None:
         """Take the next piece of the text."""
         if self._is_json is None:

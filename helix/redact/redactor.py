@@ -37,8 +37,8 @@ class Redactor:
     that fails or takes over `timeout_seconds` is an outage: by `on_outage` it is raised, or, chosen aloud, the payload
     passes as it is. An input of token ids cannot be looked through: by `token_ids` it is refused, or, chosen aloud,
     passes as it is. By `tool_definitions` the descriptions of tools and of answer formats are looked through too.
-    What was found in the latest `memory_entries` texts is remembered, under a keyed digest of each text. Raises
-    ValueError.
+    What was found in the latest `memory_entries` texts is remembered, under a keyed digest of each text. The detector
+    looks for the kinds of `also` from the score `also_from` on too, on which the policy is silent. Raises ValueError.
     """
 
     def __init__(
@@ -52,6 +52,8 @@ class Redactor:
         tool_definitions: bool = False,
         timeout_seconds: float = 10.0,
         memory_entries: int = 10_000,
+        also: Iterable[str] = (),
+        also_from: float = 1.0,
     ) -> None:
         if on_outage not in ("refuse", "pass"):
             raise ValueError(f"on_outage must be 'refuse' or 'pass', not {on_outage!r}")
@@ -68,6 +70,8 @@ class Redactor:
         self._tool_definitions = tool_definitions
         self._timeout_seconds = timeout_seconds
         self._memory_entries = memory_entries
+        self._also = tuple(also)
+        self._also_from = also_from
         self._given = detector
         self._own: PresidioDetector | None = None
         self._version = ""
@@ -127,7 +131,7 @@ class Redactor:
             texts += dialect.definitions(payload)
         texts += dialect.texts(payload)
         parts = segments(texts)
-        found = await self._detect([part.shown for part in parts])
+        found = await self.detect([part.shown for part in parts])
         if not any(found):
             facts["entities"] = {}
             return payload, Vault(), Redaction()
@@ -150,7 +154,7 @@ class Redactor:
         facts["entities"] = redaction.counts
         return replaced(payload, redaction.edits), vault, redaction
 
-    async def _detect(self, texts: list[str]) -> Sequence[Sequence[Span]]:
+    async def detect(self, texts: list[str]) -> Sequence[Sequence[Span]]:
         """The spans of each text. Raises BackendUnavailable, whatever the detector raises: its words may hold ours."""
         try:
             # Loading is not looking: the first request of an app without lifespan waits for it.
@@ -175,7 +179,9 @@ class Redactor:
         detector = self._given
         if detector is None:
             detector = self._own = PresidioDetector(
-                entities=self._policy.sought, score_threshold=self._policy.least_score, languages=(self._language,)
+                entities=(*self._policy.sought, *(kind for kind in self._also if kind not in self._policy.sought)),
+                score_threshold=min(self._policy.least_score, self._also_from),
+                languages=(self._language,),
             )
             await self._own.open()
         self._version = str(getattr(detector, "version", type(detector).__name__))[:200]
