@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helix.redact.restore import Form, Restorer, RunningText
@@ -263,6 +263,7 @@ SURROGATES.values |= {
 }
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["text", "json", "signed"]).flatmap(
         lambda form: st.tuples(st.just(form), st.lists(_json_parts if form == "json" else _text_parts))

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helix.kernel.wire import Text
@@ -108,6 +108,7 @@ _values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(_values, st.booleans(), st.sampled_from([None, 2]))
 def test_rewriting_nothing_changes_nothing(value: Any, ascii_only: bool, indent: int | None) -> None:
     """Segments written back as they are give the text, but for how strings spell their characters."""
@@ -117,6 +118,7 @@ def test_rewriting_nothing_changes_nothing(value: Any, ascii_only: bool, indent:
     assert rewritten(text, []) == text
 
 
+@settings(deadline=None)
 @given(_values, st.text())
 def test_rewritten_json_is_json(value: Any, new: str) -> None:
     """Any string in the place of any segment leaves valid JSON."""
