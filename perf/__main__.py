@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from perf import embed, idle, passthrough, pii, roundtrip, soak, stages, stream, table
+from perf import embed, idle, passthrough, pii, redact, roundtrip, soak, stages, stream, table
 from perf.peers import Place, helix
 from perf.process import ROOT, Unavailable, status_of
 
@@ -52,6 +52,7 @@ NAMES: dict[str, Measure] = {
     "exact_hit": lambda place, options: stages.exact_hit(place, options.seconds or 10.0),
     "semantic_hit": lambda place, options: stages.semantic_hit(place, options.seconds or 10.0),
     "full": lambda place, options: stages.full(place, options.seconds or 10.0),
+    "redact": lambda place, options: redact.measure(place, options.seconds or 10.0),
     "stream": lambda place, options: stream.measure(place, options.seconds or 10.0),
     "idle": lambda place, options: idle.measure(place, options.seconds or 20.0),
     "soak": lambda place, options: soak.measure(place, options.seconds or 600.0, options.rate),
@@ -61,6 +62,7 @@ NAMES: dict[str, Measure] = {
     "embed": lambda place, options: embed.measure(options.data),
 }
 _NOT_IN_ALL = {"soak", "roundtrip"}
+_PEERS = ("litellm", "litellm_presidio", "portkey")
 
 
 def main() -> int:
@@ -108,11 +110,11 @@ def _is_good(result: dict[str, Any]) -> bool:
         one
         for block in blocks
         for name, found in block["gateways"].items()
-        if name not in ("direct", "bare", "litellm", "portkey")
+        if name not in ("direct", "bare", *_PEERS)
         for one in found.values()
         if isinstance(one, dict)
     ]
-    absent = [name for block in blocks for name in block["missing"] if name not in ("litellm", "portkey")]
+    absent = [name for block in blocks for name in block["missing"] if name not in _PEERS]
     return not absent and all(one["good"] for one in ours)
 
 

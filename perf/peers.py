@@ -12,7 +12,7 @@ import secrets
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,9 +23,24 @@ import yaml
 from perf import install
 from perf.process import Server, Unavailable, free_port
 
-__all__ = ["PEERS", "Gateway", "Place", "Start", "Target", "call_admin", "direct", "helix", "post_chat", "stage"]
+__all__ = [
+    "PEERS",
+    "PERSONAL_KINDS",
+    "Gateway",
+    "Place",
+    "Start",
+    "Target",
+    "call_admin",
+    "direct",
+    "helix",
+    "litellm_presidio",
+    "post_chat",
+    "stage",
+]
 
 MODEL = "gpt-4o-mini"
+PERSONAL_KINDS = ("EMAIL_ADDRESS", "CREDIT_CARD", "PHONE_NUMBER", "IBAN_CODE", "US_SSN", "IP_ADDRESS", "CRYPTO")
+"""What both sides look for where redaction is compared."""
 _KEY = "sk-perf-upstream"
 _MASTER = "sk-perf-master"
 _START_SECONDS = 180.0
@@ -94,9 +109,32 @@ def bare(place: Place, stack: ExitStack) -> Gateway:
 
 def litellm(place: Place, stack: ExitStack) -> Gateway:
     """LiteLLM's proxy: one worker, production settings, no database, no callbacks."""
+    return _litellm(place, stack, "litellm", {})
+
+
+def litellm_presidio(place: Place, stack: ExitStack) -> Gateway:
+    """The same with its guardrail for personal data, and Presidio's services beside it, in one process tree."""
+    port = free_port()
+    base = f"http://127.0.0.1:{port}"
+    guardrail = {
+        "guardrail": "presidio",
+        "mode": "pre_call",
+        "default_on": True,
+        "output_parse_pii": True,
+        "presidio_filter_scope": "input",  # with "both", its default, it masks again what it has just restored
+        "presidio_analyzer_api_base": base,
+        "presidio_anonymizer_api_base": base,
+        "pii_entities_config": dict.fromkeys(PERSONAL_KINDS, "MASK"),
+    }
+    before = [sys.executable, "-m", "perf.presidio", "--port", str(port), "--"]
+    config = {"guardrails": [{"guardrail_name": "presidio", "litellm_params": guardrail}]}
+    return _litellm(place, stack, "litellm_presidio", config, before)
+
+
+def _litellm(place: Place, stack: ExitStack, name: str, more: Mapping[str, Any], before: Sequence[str] = ()) -> Gateway:
     command, version = install.litellm()
     port = free_port()
-    config = place.folder / "litellm.yaml"
+    config = place.folder / f"{name}.yaml"
     config.write_text(
         yaml.safe_dump(
             {
@@ -108,6 +146,7 @@ def litellm(place: Place, stack: ExitStack) -> Gateway:
                     "telemetry": False,
                 },
                 "general_settings": {"master_key": _MASTER, "disable_error_logs": True},
+                **more,
             }
         )
     )
@@ -115,8 +154,9 @@ def litellm(place: Place, stack: ExitStack) -> Gateway:
         LITELLM_MODE="PRODUCTION", LITELLM_LOG="ERROR", LITELLM_LOCAL_MODEL_COST_MAP="True", NO_DOCS="True"
     )
     arguments = ["--config", str(config), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
-    server = _start(place, stack, "litellm", [str(command), *arguments], port, "/health/liveliness", settings)
-    return _by_name("litellm", version, server, _MASTER)
+    started = [*before, str(command), *arguments]
+    server = _start(place, stack, name, started, port, "/health/liveliness", settings)
+    return _by_name(name, version, server, _MASTER)
 
 
 def portkey(place: Place, stack: ExitStack) -> Gateway:
@@ -229,7 +269,7 @@ def _model_list(place: Place) -> list[dict[str, Any]]:
             "model_name": name,
             "litellm_params": {"model": f"openai/{MODEL}", "api_base": f"{origin}{base}", "api_key": _KEY},
         }
-        for name, base in ((MODEL, "/v1"), ("paced", "/paced/v1"))
+        for name, base in ((MODEL, "/v1"), ("paced", "/paced/v1"), ("strict", "/strict/v1"))
     ]
 
 

@@ -9,6 +9,9 @@ from itertools import count, cycle, product
 
 import orjson
 
+from perf.personal import KINDS, insert
+from perf.upstream import ANSWER
+
 __all__ = ["MAKERS", "Question", "body_of"]
 
 SYSTEM = (
@@ -24,6 +27,8 @@ class Question:
     text: str
     expect: str
     stream: bool = False
+    history: tuple[tuple[str, str], ...] = ()
+    """Earlier turns of the conversation: what was asked, and what was answered."""
 
 
 def _parts(text: str, separator: str | None = "|") -> tuple[str, ...]:
@@ -129,16 +134,45 @@ def mixed(seed: int) -> Iterator[Question]:
         yield Question(question.text, "asked: ", stream=True) if number % 3 == 0 else question
 
 
+def personal(seed: int) -> Iterator[Question]:
+    """New questions for ever, each with a made-up e-mail address, card and telephone number."""
+    rng = random.Random(seed)
+    for question in fresh(seed):
+        text, _ = insert(question.text, tuple(KINDS), rng)
+        yield Question(text, text)
+
+
+def conversations(seed: int) -> Iterator[Question]:
+    """Prompts as they come: single questions, and conversations of four turns that send their history again, in turn.
+
+    Half of the single ones hold made-up personal data, and half of the conversations in their first turn.
+    """
+    rng, asked = random.Random(seed), fresh(seed)
+    for number in count():
+        kinds = tuple(KINDS) if number % 2 else ()
+        for _ in range(4):
+            text, _ = insert(next(asked).text, kinds, rng)
+            yield Question(text, text)
+        history: tuple[tuple[str, str], ...] = ()
+        for turn in range(4):
+            text, _ = insert(next(asked).text.partition(" Send a copy")[0], kinds if turn == 0 else (), rng)
+            yield Question(text, text, history=history)
+            history += ((text, f"You asked: {text}{ANSWER}"),)
+
+
 MAKERS: dict[str, Callable[[int], Iterator[Question]]] = {
-    maker.__name__: maker for maker in (same, bases, repeated, paraphrased, fresh, mixed)
+    maker.__name__: maker for maker in (same, bases, repeated, paraphrased, fresh, mixed, personal, conversations)
 }
 
 
 def body_of(question: Question, model: str, *, stream: bool = False, max_tokens: int = 256) -> bytes:
     """The chat completion request that asks it."""
+    turns = [{"role": "system", "content": SYSTEM}]
+    for asked, answered in question.history:
+        turns += ({"role": "user", "content": asked}, {"role": "assistant", "content": answered})
     request = {
         "model": model,
-        "messages": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question.text}],
+        "messages": [*turns, {"role": "user", "content": question.text}],
         "temperature": 0.2,
         "max_tokens": max_tokens,
     }

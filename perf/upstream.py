@@ -3,6 +3,7 @@
 `/v1/chat/completions` answers by restating the last user message, whole or streamed a word an event, with usage.
 `/paced/v1/chat/completions` streams `max_tokens` events, one every `--interval-ms`; each carries the monotonic time at
 which it was written, as `t<nanoseconds>;`, so that a reader on the same machine knows how long it was under way.
+`/strict/v1/chat/completions` is the first, but refuses a request in which it finds made-up personal data.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import httptools
 import orjson
 import uvloop
 
+from perf.personal import found_in
+
 __all__ = ["ANSWER", "Provider"]
 
 ANSWER = (
@@ -26,7 +29,8 @@ ANSWER = (
     "after two days, write to us with the reference that is shown at the top of the page, and we will look into it."
 )
 _DEFAULT_EVENTS = 20
-_ROUTES = {b"/v1/chat/completions": False, b"/paced/v1/chat/completions": True}
+_STRICT = b"/strict/v1/chat/completions"
+_ROUTES = {b"/v1/chat/completions": False, b"/paced/v1/chat/completions": True, _STRICT: False}
 
 
 class Provider(asyncio.Protocol):
@@ -80,6 +84,8 @@ class Provider(asyncio.Protocol):
             question = _text(request["messages"][-1]["content"])
         except (orjson.JSONDecodeError, LookupError, TypeError):
             return self._reply(b'{"error":{"message":"not a chat request","code":"bad"}}', b"400 Bad Request")
+        if self._path == _STRICT and found_in(b"".join(self._body).decode()):
+            return self._reply(b'{"error":{"message":"personal data","code":"personal"}}', b"422 Unprocessable Entity")
         if not request.get("stream"):
             return self._reply(orjson.dumps(_answer(request["model"], question)))
         self._write(

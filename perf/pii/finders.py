@@ -77,8 +77,8 @@ class Stock:
 
         engine = Blank([{"lang_code": "en", "model_name": ""}])
         engine.load()
-        self._engine = AnalyzerEngine(nlp_engine=engine, supported_languages=["en"])
-        self.kinds = frozenset(self._engine.get_supported_entities("en"))
+        self.engine = AnalyzerEngine(nlp_engine=engine, supported_languages=["en"])
+        self.kinds = frozenset(self.engine.get_supported_entities("en"))
 
     def find(self, texts: Sequence[str]) -> list[list[Span]]:
         """The spans of each text."""
@@ -100,7 +100,7 @@ class Stock:
         return taken
 
     def _analyze(self, text: str) -> list[Any]:
-        return list(self._engine.analyze(text, "en", score_threshold=THRESHOLD))
+        return list(self.engine.analyze(text, "en", score_threshold=THRESHOLD))
 
 
 class _InlineLoop(asyncio.SelectorEventLoop):
