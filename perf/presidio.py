@@ -22,7 +22,7 @@ from perf.pii.finders import Stock
 
 def application() -> web.Application:
     """Both services: https://microsoft.github.io/presidio/api-docs/api-docs.html."""
-    analyzer, anonymizer = Stock().engine, AnonymizerEngine()  # type: ignore[no-untyped-call]
+    analyzer, anonymizer = Stock().engine, AnonymizerEngine()
 
     async def health(request: web.Request) -> web.Response:
         return web.Response(text="Presidio service is up")
