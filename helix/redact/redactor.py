@@ -161,6 +161,12 @@ class Redactor:
             detector = self.resource.value or await self.resource.open()
             async with asyncio.timeout(self._timeout_seconds):
                 found = await detector.detect(texts, language=self._language)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Nobody gave up on us: the detector closed while it was asked.
+            raise BackendUnavailable("the detector of personal data gave up") from None
         except TimeoutError:
             raise BackendUnavailable(f"personal data was not looked for within {self._timeout_seconds:g} s") from None
         except BackendUnavailable:

@@ -287,7 +287,11 @@ class BrokenDetector:
 class SlowDetector:
     """One that never answers."""
 
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
     async def detect(self, texts: Sequence[str], *, language: str = "en") -> Sequence[Sequence[Span]]:
+        self.asked.set()
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -299,10 +303,32 @@ class ShortDetector:
         return []
 
 
+class RubbishDetector:
+    """One whose answers are not what they should be."""
+
+    def __init__(self, found: Any) -> None:
+        self._found = found
+
+    async def detect(self, texts: Sequence[str], *, language: str = "en") -> Sequence[Sequence[Span]]:
+        return self._found  # type: ignore[no-any-return]
+
+
 @pytest.mark.parametrize(
     "detector",
-    [BrokenDetector(ValueError("Did not find word 'a@x.com'")), SlowDetector(), ShortDetector()],
-    ids=["raises", "hangs", "is short"],
+    [
+        BrokenDetector(ValueError("Did not find word 'a@x.com'")),
+        SlowDetector(),
+        ShortDetector(),
+        BrokenDetector(asyncio.CancelledError()),
+        RubbishDetector(None),
+        RubbishDetector([None]),
+        RubbishDetector([["a@x.com"]]),
+        RubbishDetector([[Span(0, 99, "X", 1.0)]]),
+        RubbishDetector([[Span("0", "7", "X", 1.0)]]),  # type: ignore[arg-type]
+        RubbishDetector([[Span(0, 7, "X", float("nan"))]]),
+        RubbishDetector([[Span(0, 7, None, 1.0)]]),  # type: ignore[arg-type]
+    ],
+    ids=["raises", "hangs", "is short", "closes", *(f"rubbish {n}" for n in range(7))],
 )
 @pytest.mark.parametrize("memory_entries", [0, 10])
 async def test_without_a_detector_nothing_is_sent(
@@ -321,23 +347,84 @@ async def test_without_a_detector_nothing_is_sent(
     assert scope[KEY].record.redact["outage"] is True
 
 
-async def test_passing_on_outage_is_on_record() -> None:
-    """Chosen aloud, the request passes as it is, and the record says so."""
+async def test_rubbish_is_not_remembered() -> None:
+    """A detector that is well again is asked again."""
+    detector = RubbishDetector([[Span(0, 99, "X", 1.0)]])
     provider = Provider(echo)
-    app = RedactMiddleware(provider, detector=BrokenDetector(OSError()), on_outage="pass")
-    reply = await call(app, chat("a@x.com"))
-    assert reply.status == 200
-    assert last_text(provider.requests[0]) == "a@x.com"
-    assert provider.scopes[0][KEY].record.redact["outage"] is True
+    app = RedactMiddleware(provider, detector=detector)
+    assert (await call(app, chat("a@x.com"))).status == 503
+    detector._found = [[Span(0, 7, "X", 1.0)]]
+    assert (await call(app, chat("a@x.com"))).status == 200
+    assert last_text(provider.requests[0]) == "<X_1>"
+
+
+async def test_spans_in_no_order_are_resolved() -> None:
+    """As anybody's detector may give them: nothing that one of them covers stays readable."""
+    found = [[Span(8, 12, "B", 0.5), Span(0, 4, "A", 1.0), Span(2, 7, "C", 0.9)]]
+    provider = Provider(echo)
+    await call(RedactMiddleware(provider, detector=RubbishDetector(found)), chat("0123456789abcdef"))
+    assert last_text(provider.requests[0]) == "<A_1>7<B_1>cdef"
 
 
 async def test_a_cancelled_request_stays_cancelled() -> None:
-    """A caller who leaves during detection is no outage."""
-    provider = Provider(echo)
-    app = RedactMiddleware(provider, detector=BrokenDetector(asyncio.CancelledError()), on_outage="pass")
+    """A caller who leaves during detection is no outage: nothing is sent, whatever is chosen for one."""
+    provider, detector = Provider(echo), SlowDetector()
+    app = RedactMiddleware(provider, detector=detector, on_outage="pass")
+    waiting = asyncio.create_task(call(app, chat("a@x.com")))
+    await detector.asked.wait()
+    waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await call(app, chat("a@x.com"))
+        await waiting
     assert provider.bodies == []
+
+
+async def test_surrogates_come_back_whole_and_streamed() -> None:
+    """The provider reads a made-up name; the caller reads their own, also where it comes in pieces, or in part."""
+
+    def stream(request: Any) -> Any:
+        name = last_text(request).removeprefix("I am ")
+        given_name = name.split()[0]
+        pieces = ["Dear ", name[:2], name[2:6], name[6:], f", or {given_name}, not {given_name}son"]
+        deltas = [{"choices": [{"index": 0, "delta": {"content": piece}}]} for piece in pieces]
+        return [*(b"data: " + orjson.dumps(delta) + b"\n\n" for delta in deltas), b"data: [DONE]\n\n"]
+
+    policy = Policy({}, "surrogate", secret="a secret")
+    detector = FixedDetector(PERSON=["Jane Doe"])
+    provider = Provider(stream)
+    reply = await call(RedactMiddleware(provider, detector=detector, policy=policy), chat("I am Jane Doe", stream=True))
+    texts = [event.json() for event in reply.events() if event.data != b"[DONE]"]
+    said = "".join(text["choices"][0]["delta"]["content"] for text in texts)
+    name = last_text(provider.requests[0]).removeprefix("I am ")
+    assert "Jane" not in name
+    assert said == f"Dear Jane Doe, or Jane, not {name.split()[0]}son"
+    whole = await call(RedactMiddleware(Provider(echo), detector=detector, policy=policy), chat("I am Jane Doe"))
+    assert whole.json()["choices"][0]["message"]["content"] == "You said: I am Jane Doe"
+
+
+async def test_what_one_caller_may_say() -> None:
+    """By the exchange: a list for this request, beside the policy's."""
+    provider = Provider(echo)
+    app = RedactMiddleware(
+        provider,
+        detector=FixedDetector(NAME=["Acme", "Ann"]),
+        allowed=lambda exchange: ["ACME"] if exchange.payload.get("user") == "team-a" else [],
+    )
+    await call(app, chat("Ann of Acme", user="team-a"))
+    await call(app, chat("Ann of Acme", user="team-b"))
+    assert [last_text(request) for request in provider.requests] == ["<NAME_1> of Acme", "<NAME_1> of <NAME_2>"]
+
+
+async def test_passing_on_outage_is_on_record(caplog: pytest.LogCaptureFixture) -> None:
+    """Chosen aloud, the request passes as it is, and the record says so, and a log line without its text."""
+    provider = Provider(echo)
+    app = RedactMiddleware(provider, detector=BrokenDetector(OSError("a@x.com")), on_outage="pass")
+    reply = await call(app, chat("a@x.com"))
+    assert "goes on with its personal data" in caplog.text
+    assert "a@x.com" not in caplog.text
+    assert provider.scopes[0][KEY].record.redact["passed"] is True
+    assert reply.status == 200
+    assert last_text(provider.requests[0]) == "a@x.com"
+    assert provider.scopes[0][KEY].record.redact["outage"] is True
 
 
 async def test_bad_bodies_are_refused() -> None:
