@@ -16,6 +16,7 @@ from helix.embedded.redis import EmbeddedRedis
 from helix.gateway import Parts, build_app, redact_policy
 from helix.kernel.errors import BackendUnavailable, ConfigError
 from helix.kernel.redis import Pipe, connect
+from helix.redact.encryption import KEY_BYTES, decrypted
 from helix.redact.presidio import PresidioDetector
 from helix.telemetry.clickhouse import ClickHouse
 
@@ -132,6 +133,21 @@ def embedder(config: Config, data_dir: Path, *, gpu: bool = False) -> SentenceTr
         )
     except ValueError as error:
         raise ConfigError(f"helix.cache.semantic: {error}", "helix.cache.semantic") from None
+
+
+def readable(config: Config, text: str) -> tuple[str, int]:
+    """A text with what `encrypt` took out of it, and how many values another key encrypted. Raises ConfigError."""
+    found = config.helix.redact.encryption_key
+    key = b"" if found is None else found.get_secret_value().encode()
+    if len(key) not in KEY_BYTES:
+        raise ConfigError(
+            "helix.redact.encryption_key, or HELIX_REDACT_KEY, must be a key of 16, 24 or 32 bytes",
+            "helix.redact.encryption_key",
+        )
+    try:
+        return decrypted(text, key)
+    except ImportError:
+        raise ConfigError("Presidio's anonymizer is not installed: pip install 'helix-gateway[redact]'") from None
 
 
 def detector(config: Config) -> PresidioDetector | None:

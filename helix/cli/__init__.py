@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from helix.cli.admin import budgets, cache, keys
+from helix.cli.redact import redact
 from helix.config import Config
 from helix.kernel.errors import ConfigError, HelixError
 
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.add_typer(keys, name="keys")
 app.add_typer(budgets, name="budgets")
 app.add_typer(cache, name="cache")
+app.add_typer(redact, name="redact")
 
 ConfigOption = Annotated[
     Path | None,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from copy import copy
 from hashlib import shake_256
 
 from helix.kernel.types import Span
 from helix.redact.allowed import AllowList, Entry
+from helix.redact.encryption import KEY_BYTES, encrypted
 from helix.redact.strategies import Given, Strategy, masked
 from helix.redact.surrogates import Surrogates
 from helix.redact.vault import Vault, folded, name_of
@@ -18,7 +18,6 @@ from helix.redact.vault import Vault, folded, name_of
 __all__ = ["Policy"]
 
 _HASH_CHARACTERS = 12
-_KEY_BYTES = (16, 24, 32)
 
 
 class Policy:
@@ -51,7 +50,7 @@ class Policy:
         self._secret = secret.encode() if isinstance(secret, str) else secret
         self._key = encryption_key.encode() if isinstance(encryption_key, str) else encryption_key
         used = {strategy.name for strategy in (*self.strategies.values(), self.otherwise)}
-        if "encrypt" in used and (self._key is None or len(self._key) not in _KEY_BYTES):
+        if "encrypt" in used and (self._key is None or len(self._key) not in KEY_BYTES):
             raise ValueError("the strategy encrypt needs an encryption_key of 16, 24 or 32 bytes")
         self.allowed = AllowList.of(allow_list)
         self._surrogates = Surrogates(self._secret, language) if "surrogate" in used else None
@@ -101,30 +100,14 @@ class Policy:
                     return "9" + "".join(str(byte % 10) for byte in shake_256(digest).digest(len(value) - 1))
                 return f"<{name_of(kind)}_h{digest.hex()[:_HASH_CHARACTERS]}>"
             case "encrypt":
-                return f"<{name_of(kind)}:{self._encrypted(value)}>"
+                if self._key is None:
+                    raise RuntimeError("a policy that encrypts has a key")
+                return f"<{name_of(kind)}:{encrypted(value, self._key)}>"
             case "surrogate" if self._surrogates is not None:
                 made = self._surrogates.of(kind, value, vault)
                 if made is not None and (not numeric or (made.isdigit() and made[0] != "0")):
                     return made
         return vault.stand_in(kind, value, "number" if numeric else "text")
-
-    def _encrypted(self, value: str) -> str:
-        """The ciphertext in the form of Presidio's operator `encrypt` (AES in CBC mode, urlsafe base64 after the IV).
-
-        The initialisation vector is derived from the value under the key, where Presidio draws one at random: the same
-        value has the same ciphertext, so that a history sent again is the same text, and nothing more shows than that.
-        """
-        from cryptography.hazmat.primitives import padding
-        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
-        if self._key is None:
-            raise RuntimeError("a policy that encrypts has a key")
-        data = value.encode("utf-8", "surrogatepass")
-        vector = hmac.digest(self._key, b"helix redact encrypt\0" + data, "sha256")[:16]
-        padder = padding.PKCS7(algorithms.AES.block_size).padder()
-        encryptor = Cipher(algorithms.AES(self._key), modes.CBC(vector)).encryptor()
-        padded = padder.update(data) + padder.finalize()
-        return urlsafe_b64encode(vector + encryptor.update(padded) + encryptor.finalize()).decode()
 
 
 _KEEP = Strategy("keep")

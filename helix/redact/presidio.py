@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from importlib import metadata
+from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from helix import __version__
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.lifecycle import Resource
 from helix.kernel.types import Span
@@ -72,6 +75,16 @@ class PresidioDetector:
         self._workers = workers
         self._threads = Resource(self._start, self._stop)
         self._engine: Engine | None = None
+
+    @property
+    def version(self) -> str:
+        """What finds, for the record: Helix's version, Presidio's, and the model for names where there is one."""
+        try:
+            presidio = metadata.version("presidio-analyzer")
+        except metadata.PackageNotFoundError:
+            presidio = "missing"
+        names = "" if self._names is None else f" names-{Path(self._names).name}"
+        return f"helix-{__version__} presidio-{presidio}{names}"
 
     async def open(self) -> None:
         """Load Presidio and compile its patterns. Raises BackendUnavailable where Presidio is not installed."""

@@ -54,6 +54,10 @@ class Detect:
         self._detector = found
         await found.open()
 
+    async def version(self) -> str:
+        """What finds, for the record."""
+        return self._detector.version
+
     async def detect(self, texts: list[str], language: str = "en") -> Sequence[Sequence[Span]]:
         """The spans of each text."""
         return await self._detector.detect(texts, language=language)
@@ -127,6 +131,9 @@ class Gateway:
         remote_embedder = None
         if embed is not None:
             remote_embedder = RemoteEmbedder(embed, await embed.describe.remote(), timeout_seconds=wait)
+        remote_detector = None
+        if detect is not None:
+            remote_detector = RemoteDetector(detect, timeout_seconds=wait, version=await detect.version.remote())
         self._parts = Parts(
             redis_url=redis_url,
             master_key=master_key(config, data)[0],
@@ -134,7 +141,7 @@ class Gateway:
             store=RemoteStore(telemetry) if telemetry is not None else None,
             spool_dir=data.path / "spool",
             embedder=remote_embedder,
-            detector=RemoteDetector(detect, timeout_seconds=wait) if detect is not None else None,
+            detector=remote_detector,
             trusts_loopback=False,
         )
 

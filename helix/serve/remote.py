@@ -59,9 +59,10 @@ class RemoteEmbedder:
 class RemoteDetector:
     """A Detector behind a deployment handle."""
 
-    def __init__(self, handle: DeploymentHandle, *, timeout_seconds: float) -> None:
+    def __init__(self, handle: DeploymentHandle, *, timeout_seconds: float, version: str = "") -> None:
         self._handle = handle
         self._timeout_seconds = timeout_seconds
+        self.version = version
 
     async def detect(self, texts: Sequence[str], *, language: str = "en") -> Sequence[Sequence[Span]]:
         """The spans of each text. Raises BackendUnavailable."""

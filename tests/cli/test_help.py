@@ -16,6 +16,7 @@ WORDS = {
     "keys list": ("--json",),
     "keys revoke": ("id",),
     "budgets list": ("spent",),
+    "redact decrypt": ("HELIX_REDACT_KEY", "--config", "standard input"),
     "cache stats": ("--url",),
     "cache flush": ("--namespace", "--entry", "--all"),
 }
