@@ -50,7 +50,7 @@ class Layer(nn.Module):  # type: ignore[misc]
 class Tagger(nn.Module):  # type: ignore[misc]
     """Pieces and their shapes in, a score for each label of each piece out."""
 
-    def __init__(self, layers: int = 6) -> None:
+    def __init__(self, layers: int = 5) -> None:
         super().__init__()
         self.words = nn.Embedding(30522, _WIDTH)
         self.positions = nn.Embedding(512, _WIDTH)
@@ -69,7 +69,7 @@ class Tagger(nn.Module):  # type: ignore[misc]
         return scores
 
     @classmethod
-    def from_base(cls, layers: int = 6) -> Tagger:
+    def from_base(cls, layers: int = 5) -> Tagger:
         """With the weights of MiniLM; the shapes start as its one segment, the labels' scores from nothing."""
         base = load_file(base_folder() / "model.safetensors")
         tagger = cls(layers)

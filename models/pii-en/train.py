@@ -219,7 +219,7 @@ def main() -> None:
     arguments.add_argument("--seed", type=int, default=1)
     arguments.add_argument("--rate", type=float, default=3e-4)
     arguments.add_argument("--pieces", type=int, default=1536, help="pieces in a batch")
-    arguments.add_argument("--layers", type=int, default=6)
+    arguments.add_argument("--layers", type=int, default=5)
     arguments.add_argument("--save-every", type=int, default=100)
     arguments.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments.add_argument("--threads", type=int, default=1)
