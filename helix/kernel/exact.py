@@ -47,8 +47,12 @@ def dumps(value: Any) -> bytes:
     try:
         return orjson.dumps(value)
     except TypeError:
-        # A long integer, the only thing in a value of `loads` that orjson cannot write.
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        # A long integer is the only thing in a value of `loads` that orjson cannot write. What was put into one since
+        # may hold half a pair of surrogates, which an escape can spell and UTF-8 cannot.
+        try:
+            return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        except UnicodeEncodeError:
+            return json.dumps(value, separators=(",", ":")).encode()
 
 
 def repeats_a_key(data: bytes, value: Any) -> bool:

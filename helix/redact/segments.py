@@ -35,6 +35,7 @@ _WIRE_FIELDS = frozenset(
 )
 _HINT_CHARS = 64
 _BLANK = re.compile(r"\s+")
+_HALF = re.compile("[\ud800-\udfff]")
 _URL_SAFE = "!#$%&'()*+,/:;=?@[]~"
 
 Spelling = Literal["plain", "name", "url", "signed", "string", "number", "negative"]
@@ -68,7 +69,7 @@ class Segment(NamedTuple):
     def spelled(self, value: str) -> str:
         """Another value in this segment's spelling; in a number's place, what is no number becomes a string."""
         if self.spelling == "string":
-            return json.dumps(value, ensure_ascii=False)
+            return _quoted(value)
         if self.is_number:
             sign = "" if self.spelling == "number" else "-"
             return sign + value if _INTEGER.fullmatch(value) else json.dumps(value, ensure_ascii=False)
@@ -150,6 +151,11 @@ def _of_json(
             yield Segment(
                 source, *match.span(), digits, _hint(key), "number" if digits == token else "negative", within
             )
+
+
+def _quoted(value: str) -> str:
+    # Half of a pair of surrogates, which an escape may spell, stays an escape: no encoding has a place for it.
+    return json.dumps(value, ensure_ascii=not value.isascii() and _HALF.search(value) is not None)
 
 
 def _unquoted(token: str) -> str:

@@ -27,6 +27,7 @@ _DEFINITIONS = frozenset(("tools", "input_schema", "output_schema", "parameters"
 _OBJECTS = frozenset(("input", "arguments", "attributes", "env", "metadata", "variables", "documents"))
 # JSON of a tool's own, where it is not a block of the wire's.
 _RESULTS = frozenset(("content", "output", "result", "error"))
+_TEXTS = frozenset(("text", *_RESULTS, *_OBJECTS))
 _URLS = frozenset(("url", "image_url", "file_url"))
 # Where blocks hold pictures, documents, ciphertext; and the fields whose blocks hold sound.
 _DATA = {
@@ -53,7 +54,13 @@ def label_texts(holder: Json, path: Path) -> list[Text]:
     """The labels of a request, or of an answer that repeats them."""
     found: list[Text] = []
     for key in _LABELS:
-        found += whole_text((*path, key), holder.get(key), "label")
+        value = holder.get(key)
+        # Of the wrong type it is for the provider to refuse, and not to read.
+        found += (
+            whole_text((*path, key), value, "label")
+            or object_text((*path, key), value, "label")
+            or _number_text((*path, key), value, "label")
+        )
     return found + object_text((*path, "metadata"), holder.get("metadata"), "label")
 
 
@@ -74,7 +81,8 @@ def _add(value: Any, path: Path, role: str, key: str, found: list[Text]) -> None
         if value and key not in _NAMES:
             _add_string(value, path, role, key, found)
     elif key in _NAMES or not isinstance(value, (dict, list)):
-        pass
+        if key in _TEXTS:
+            found += _number_text(path, value, role)
     elif key in _OBJECTS or (key in _RESULTS and not _is_wire(value)):
         found += object_text(path, value, role)
     elif isinstance(value, dict):
@@ -82,6 +90,12 @@ def _add(value: Any, path: Path, role: str, key: str, found: list[Text]) -> None
     else:
         for index, item in enumerate(value):
             _add(item, (*path, index), role, key, found)
+
+
+def _number_text(path: Path, value: Any, role: str) -> list[Text]:
+    """A number where a text belongs: it may be somebody's all the same."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return [Text(path, str(value), role, "object")] if is_number else []
 
 
 def _is_wire(value: Any) -> bool:

@@ -28,6 +28,9 @@ class Card(Clustered, CreditCardRecognizer):  # type: ignore[misc]
     _ALONE = r"(?<![^\W_])(?<!\d[.]){}(?![^\W_])(?![.]\d)"
     PATTERNS: ClassVar = [
         Pattern("run", _ALONE.format(r"(?:[2-6]\d{11,18}|81\d{14,17}|1\d{14})"), 0.3),
+        # The usual groups by themselves, since of several cards in a row the last pattern takes too many.
+        Pattern("fours", _ALONE.format(r"[2-68]\d{3}([ -])\d{4}\1\d{4}\1\d{4}"), 0.3),
+        Pattern("four, six and the rest", _ALONE.format(r"3\d{3}([ -])\d{6}\1\d{4,5}"), 0.3),
         Pattern("groups", _ALONE.format(r"[1-68]\d{3}([ -])\d{4,6}\1\d{4,5}(?:\1\d{1,4}){0,2}"), 0.3),
     ]
     # Lengths by first digits: Visa, Mastercard, Maestro and UnionPay and Discover, Amex, Diners, JCB, UATP, Mir.
