@@ -18,6 +18,9 @@ THRESHOLD = 0.4
 """The least score that counts: Presidio's evaluations, and Helix, use this one."""
 
 
+_NAMES_BY_DEFAULT = ("PERSON", "LOCATION", "NRP")
+
+
 class Finder(Protocol):
     """Finds personal data in texts, in the thread that asks."""
 
@@ -151,8 +154,15 @@ class Helix:
 
 
 def helix_detectors() -> dict[str, tuple[PresidioDetector, Iterable[str]]]:
-    """Helix with patterns alone, for every kind and for what is on by default; each with the kinds it looks for."""
+    """Helix with patterns alone, and with names: for every kind, and for what is on by default; and those kinds."""
+    # Loads Presidio.
+    from helix.redact.names import NAME_KINDS, NameRecognizer
+
+    names = [NameRecognizer()]
+    every, default = [*KNOWN_ENTITIES, *NAME_KINDS], [*DEFAULT_ENTITIES, *_NAMES_BY_DEFAULT]
     return {
         "helix patterns": (PresidioDetector(entities=list(KNOWN_ENTITIES)), KNOWN_ENTITIES),
         "helix patterns, default kinds": (PresidioDetector(), DEFAULT_ENTITIES),
+        "helix names": (PresidioDetector(entities=every, recognizers=names), every),
+        "helix names, default kinds": (PresidioDetector(entities=default, recognizers=names), default),
     }

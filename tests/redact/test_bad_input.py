@@ -33,6 +33,7 @@ DIALECTS: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": {
         "model": "m",
         "user": f"u-{WORD}",
+        "metadata": {"who": MAIL},
         "messages": [
             {"role": "system", "content": WORD},
             {"role": "user", "name": "who", "content": [{"type": "text", "text": f"{WORD} {MAIL}"}]},

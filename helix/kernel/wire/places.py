@@ -53,15 +53,11 @@ _LABELS = ("user", "safety_identifier", "prompt_cache_key")
 def label_texts(holder: Json, path: Path) -> list[Text]:
     """The labels of a request, or of an answer that repeats them."""
     found: list[Text] = []
-    for key in _LABELS:
-        value = holder.get(key)
+    for key in (*_LABELS, "metadata"):
+        at, value = (*path, key), holder.get(key)
         # Of the wrong type it is for the provider to refuse, and not to read.
-        found += (
-            whole_text((*path, key), value, "label")
-            or object_text((*path, key), value, "label")
-            or _number_text((*path, key), value, "label")
-        )
-    return found + object_text((*path, "metadata"), holder.get("metadata"), "label")
+        found += whole_text(at, value, "label") or object_text(at, value, "label") or _number_text(at, value, "label")
+    return found
 
 
 def request_labels(request: Json, known: frozenset[str]) -> list[Text]:
@@ -93,9 +89,9 @@ def _add(value: Any, path: Path, role: str, key: str, found: list[Text]) -> None
 
 
 def _number_text(path: Path, value: Any, role: str) -> list[Text]:
-    """A number where a text belongs: it may be somebody's all the same."""
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    return [Text(path, str(value), role, "object")] if is_number else []
+    """A number where a text belongs, unless it is too short to be somebody's."""
+    is_long = isinstance(value, int) and abs(value) >= 100_000
+    return [Text(path, str(value), role, "object")] if is_long else []
 
 
 def _is_wire(value: Any) -> bool:

@@ -159,8 +159,12 @@ def test_an_object_is_one_text_with_keys_and_numbers() -> None:
 
 
 @every_dialect
-def test_labels_of_the_wrong_type_are_passed_over(dialect: Dialect) -> None:
-    assert dialect.labels({"user": 1, "safety_identifier": [], "metadata": "x"}) == []
+def test_labels_of_the_wrong_type_are_texts_all_the_same(dialect: Dialect) -> None:
+    """What holds nothing is passed over; an object, a long number, a text where an object belongs are not."""
+    assert dialect.labels({"user": 1, "safety_identifier": [], "metadata": None, "prompt_cache_key": True}) == []
+    labels = dialect.labels({"user": ["x"], "safety_identifier": 4111111111111111, "metadata": "x"})
+    assert [label.value for label in labels] == ['["x"]', "4111111111111111", "x"]
+    assert [label.placed(label.value) for label in labels] == [["x"], 4111111111111111, "x"]
 
 
 # Answer ↔ stream
