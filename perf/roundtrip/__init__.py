@@ -62,6 +62,7 @@ def measure(count: int, folder: Path, seed: int = 0) -> dict[str, Any]:
     detector = PresidioDetector()
     stage = Stage(detector)
     with asyncio.Runner() as runner:
+        runner.run(detector.open())
         failed = perform(stage, runner, count, corpus_texts(folder), seed=seed)
         runner.run(detector.close())
     faults = failed[:_MOST_TOLD]

@@ -20,7 +20,7 @@ from helix.kernel.exchange import KEY
 from helix.kernel.types import ASGIApp, Detector, Message, Span
 from helix.redact import KNOWN_ENTITIES, PresidioDetector, RedactMiddleware
 from helix.redact.restore import Restorer
-from helix.redact.spans import OVERLAP_CHARS, WINDOW_CHARS, resolve
+from helix.redact.spans import OVERLAP_CHARS, WINDOW_CHARS
 from helix.redact.vault import Vault
 
 from .apps import FixedDetector, Provider, Reply, chat, chat_answer, last_text, scope_of
@@ -122,20 +122,20 @@ def said(reply: Reply) -> Any:
 
 
 class Overlapping:
-    """A detector that finds whole and part, and what begins in the one and ends in the other."""
+    """A detector that finds whole and part, and what begins in the one and ends in the other, in no order."""
 
     async def detect(self, texts: Sequence[str], *, language: str = "en") -> Sequence[Sequence[Span]]:
         return [
-            resolve(
+            [
                 Span(at, at + len(part), kind, score)
                 for part, kind, score in (
-                    ("Ann Lee", "PERSON", 0.6),
                     ("Lee", "PLACE", 0.9),
-                    ("Lee Road 5", "PLACE", 0.5),
+                    ("Ann Lee", "PERSON", 0.6),
                     ("Road", "X", 1.0),
+                    ("Lee Road 5", "PLACE", 0.5),
                 )
                 if (at := text.find(part)) >= 0
-            )
+            ]
             for text in texts
         ]
 
@@ -428,8 +428,7 @@ async def test_json_in_strings_in_json(presidio: PresidioDetector) -> None:
         innermost = json.loads(json.loads(json.loads(text)["body"])["payload"])
         assert set(innermost) == {"mail", "n", "card"}
         assert innermost["n"] == 1.5
-    # A number may come back as the text that spells it.
-    assert said(reply).replace('\\\\\\"4111111111111111\\\\\\"', "4111111111111111") == outer
+    assert said(reply) == outer
 
 
 @pytest.mark.parametrize(
@@ -533,10 +532,8 @@ class Misplacing:
         (Span(0, 10**6, "X", 1.0),),
         (Span(-3, 2, "X", 1.0),),
         (Span(4, 2, "X", 1.0),),
-        (Span(3, 5, "X", 1.0), Span(1, 4, "X", 1.0)),
-        (Span(0, 4, "X", 1.0), Span(2, 6, "X", 1.0)),
     ],
-    ids=["past the end", "negative", "backwards", "out of order", "overlapping"],
+    ids=["past the end", "negative", "backwards"],
 )
 async def test_spans_that_fit_no_text_are_an_outage(spans: tuple[Span, ...]) -> None:
     """What such a detector means cannot be known: nothing is sent."""
