@@ -138,7 +138,9 @@ def build_app(config: Config, parts: Parts) -> Gateway:
         cache_seconds=helix.admit.cache_seconds,
     )
     ledger = RedisLedger(parts.redis_url) if helix.budget.enabled else None
-    cache = RedisCacheStore(parts.redis_url) if helix.cache.enabled else None
+    cache = None
+    if helix.cache.enabled:
+        cache = RedisCacheStore(parts.redis_url, vector_type=helix.cache.semantic.vector_type)
     sink = _sink(config, parts)
     metrics = Metrics(sink_state=sink.state) if sink is not None else None
     owned = tuple(item for item in (cache, ledger, keys) if item is not None)

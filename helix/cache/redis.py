@@ -2,7 +2,7 @@
 
     {prefix}e:{id}   string   an entry, packed (value.py)
     {prefix}v:{id}   hash     scope, text and vector of the question it answers; indexed
-    {prefix}{dim}    index    HNSW over the vectors of `dim` floats, pre-filtered by scope
+    {prefix}{dim}    index    HNSW over the vectors of `dim` floats, pre-filtered by scope; `{dim}h` in float16
 
 Both keys of an entry expire together. Only the semantic tier needs the search module, and only it loads redisvl.
 """
@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from array import array
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
@@ -47,12 +46,23 @@ redis.call('PEXPIRE', KEYS[2], ARGV[2])
 class RedisCacheStore:
     """A CacheStore in one Redis, by URL (owned) or client (borrowed).
 
-    `timeout_seconds` bounds every call on a request's path. Every method raises BackendUnavailable.
+    `timeout_seconds` bounds every call on a request's path. `vector_type` is how vectors are kept: "float16" takes half
+    the memory; what is kept in the one is not found in the other. Every method raises BackendUnavailable.
     """
 
-    def __init__(self, redis: str | Redis, *, prefix: str = "helix:cache:", timeout_seconds: float = 0.5) -> None:
+    def __init__(
+        self,
+        redis: str | Redis,
+        *,
+        prefix: str = "helix:cache:",
+        timeout_seconds: float = 0.5,
+        vector_type: Literal["float32", "float16"] = "float32",
+    ) -> None:
         if timeout_seconds <= 0:
             raise ValueError(f"timeout_seconds must be more than 0, not {timeout_seconds!r}")
+        if vector_type not in ("float32", "float16"):
+            raise ValueError(f"vector_type must be 'float32' or 'float16', not {vector_type!r}")
+        self._vector_type = vector_type
         self._url = redis if isinstance(redis, str) else None
         self._client: Redis | None = None if isinstance(redis, str) else redis
         self._prefix = prefix
@@ -104,12 +114,11 @@ class RedisCacheStore:
         if not vector:
             await self._call("SET", f"{self._prefix}e:{key}", value, "PX", ttl_ms)
             return
-        if len(vector) not in self._indexes:  # what is there before its index is only indexed by and by
-            await self._open_index(len(vector))
+        # First the index: what is there before it is only indexed by and by.
+        index = self._indexes.get(len(vector)) or await self._open_index(len(vector))
         keys = [f"{self._prefix}e:{key}", f"{self._prefix}v:{key}"]
-        floats = array("f", vector).tobytes()
         try:
-            await _PUT.run(self._ready(), keys, [value, ttl_ms, scope, text.encode(), f"v{len(vector)}", floats])
+            await _PUT.run(self._ready(), keys, [value, ttl_ms, scope, text.encode(), index.field, index.pack(vector)])
         except ResponseError as error:
             raise self._refused(error) from None
 
@@ -197,7 +206,12 @@ class RedisCacheStore:
                         "the semantic cache needs redisvl: pip install 'helix-gateway[semantic]'"
                     ) from None
                 index = module.QuestionIndex(
-                    self._client, name=f"{self._prefix}{dim}", prefix=f"{self._prefix}v:", dim=dim, place=self._place()
+                    self._client,
+                    name=f"{self._prefix}{dim}" + ("h" if self._vector_type == "float16" else ""),
+                    prefix=f"{self._prefix}v:",
+                    dim=dim,
+                    place=self._place(),
+                    vector_type=self._vector_type,
                 )
                 await self._bounded(index.create())
                 await _PUT.load(self._ready())

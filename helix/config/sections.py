@@ -163,6 +163,10 @@ class SemanticConfig(Section):
         min_length=1,
         description="ONNX Runtime's execution providers, in order, such as `CUDAExecutionProvider`. Unset: the CPU's.",
     )
+    vector_type: Literal["float32", "float16"] = Field(
+        "float32",
+        description="How Redis keeps vectors; `float16` takes half the memory. One does not find what the other kept.",
+    )
     threads: int | None = Field(
         None, ge=1, description="Threads that work on one text. Unset: 1 below 16 cores, then one for every 8, up to 4."
     )

@@ -86,6 +86,25 @@ async def test_a_distance_that_is_no_number_is_no_match(
     assert [item.similarity for item in await store.near("s", unit(0.6, 0.8), count=5)] == pytest.approx([0.6])
 
 
+async def test_vectors_in_half_the_memory(store: RedisCacheStore, redis_url: str, redis_prefix: str) -> None:
+    """In float16 a vector takes two bytes a float and is found where it is; float32's are not mistaken for it."""
+    halves = RedisCacheStore(redis_url, prefix=redis_prefix, timeout_seconds=30, vector_type="float16")
+    near, far = [0.6, 0.8, 0.0, 0.0], [0.0, 0.6, 0.8, 0.0]
+    await store.put(digest(3), entry(digest(3)), ttl_seconds=60, scope="s", text="whole", vector=near)
+    for number, vector in ((1, near), (2, far)):
+        key = digest(number)
+        await halves.put(key, entry(key), ttl_seconds=60, scope="s", text=f"text {number}", vector=vector)
+    found = await halves.near("s", near, count=5)
+    assert [candidate.text for candidate in found] == ["text 1", "text 2"]
+    assert [candidate.similarity for candidate in found] == pytest.approx([1.0, 0.48], abs=0.0005)
+    assert [candidate.text for candidate in await store.near("s", near, count=5)] == ["whole"]
+    assert halves._client is not None
+    kept = await halves._client.hget(f"{redis_prefix}v:{digest(1)}", "h4")
+    assert kept is not None
+    assert len(kept) == 8
+    await halves.close()
+
+
 async def test_vectors_of_another_size(store: RedisCacheStore) -> None:
     """Another embedder's vectors live beside the first's, and neither finds the other's."""
     await store.put(digest(1), entry(digest(1)), ttl_seconds=60, scope="s", text="long", vector=unit(1))
