@@ -31,6 +31,7 @@ from helix.kernel.lifecycle import Closing, lifespan
 from helix.kernel.types import ASGIApp, Detector, Embedder, Limit, Money, Receive, Scope, Send
 from helix.redact import DEFAULT_ENTITIES, Policy, RedactMiddleware
 from helix.redact.allowed import AllowList, Entry
+from helix.redact.answers import Answers
 from helix.redact.explain import explain
 from helix.redact.strategies import Given
 from helix.telemetry import TelemetryMiddleware
@@ -197,6 +198,7 @@ def build_app(config: Config, parts: Parts) -> Gateway:
             on_outage=helix.redact.on_outage,
             tool_definitions=helix.redact.tool_definitions,
             token_ids=helix.redact.token_ids,
+            answers=redact_answers(config),
         )
     if helix.admit.enabled:
         app = AdmitMiddleware(app, keys=authority, on_outage=helix.admit.on_outage, check_model=router.check)
@@ -271,6 +273,12 @@ def redact_policy(config: Config, key_secret: str) -> Policy:
         )
     except ValueError as error:
         raise ConfigError(f"helix.redact: {error}", "helix.redact") from None
+
+
+def redact_answers(config: Config) -> Answers | None:
+    """What is done with personal data in answers; None where they are not looked through."""
+    answers = config.helix.redact.answers
+    return None if answers is None else Answers(**answers.model_dump())
 
 
 def _entries(entries: Iterable[str | PatternConfig]) -> list[Entry]:

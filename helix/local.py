@@ -13,7 +13,7 @@ from helix.config import Config
 from helix.datadir import DataDir
 from helix.embed import SentenceTransformerEmbedder
 from helix.embedded.redis import EmbeddedRedis
-from helix.gateway import Parts, build_app, redact_policy
+from helix.gateway import Parts, build_app, redact_answers, redact_policy
 from helix.kernel.errors import BackendUnavailable, ConfigError
 from helix.kernel.redis import Pipe, connect
 from helix.redact.encryption import KEY_BYTES, decrypted
@@ -156,10 +156,12 @@ def detector(config: Config) -> PresidioDetector | None:
     if not redact.enabled:
         return None
     try:
-        policy = redact_policy(config, "")
-        return PresidioDetector(
-            entities=policy.sought, score_threshold=policy.least_score, languages=(redact.language,)
-        )
+        policy, answers = redact_policy(config, ""), redact_answers(config)
+        kinds, least_score = policy.sought, policy.least_score
+        if answers is not None:
+            kinds += [kind for kind in answers.entities if kind not in kinds]
+            least_score = min(least_score, answers.score_threshold)
+        return PresidioDetector(entities=kinds, score_threshold=least_score, languages=(redact.language,))
     except ValueError as error:
         raise ConfigError(f"helix.redact.entities: {error}", "helix.redact.entities") from None
 

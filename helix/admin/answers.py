@@ -262,10 +262,11 @@ class RedactionEvent(Answer):
     request_id: str
     started_at: AwareDatetime
     outcome: str = Field(
-        description="redacted, blocked, outage (refused), passed (sent on unredacted in an outage) or token_ids"
-        " (sent on though it cannot be read)."
+        description="redacted, blocked, outage (refused), passed (sent on unredacted in an outage), leaked (in the"
+        " answer alone) or token_ids (sent on though it cannot be read)."
     )
     entities: dict[str, int] = Field(description="Kind → how many.")
+    leaks: dict[str, int] = Field(description="Kind → how many in the answer that were not in the request.")
     findings: list[RedactionFinding] = Field(description="At most a hundred.")
     more: int = Field(description="How many findings are not listed.")
     detector: str = Field(description="What looked, and its version.")

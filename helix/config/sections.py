@@ -91,6 +91,21 @@ AllowList = tuple[str | PatternConfig, ...]
 _WHOSE = re.compile(r"(key|user|team|organization):.+")
 
 
+class AnswersConfig(Section):
+    """Personal data in answers that was not in the request."""
+
+    entities: dict[str, Literal["keep", "mask", "placeholder", "block"]] = Field(
+        description="Kind of personal data → `keep` (only counted), `mask`, `placeholder` (its kind, `<PERSON>`) or"
+        " `block` (the answer ends with an error). Other kinds are not looked at."
+    )
+    score_threshold: Score = Field(0.4, description="Findings that are less sure than this are left alone.")
+    on_outage: Outage = Field("refuse", description="`pass` lets answers through while no detector answers.")
+    max_chars: int = Field(
+        400, ge=1, description="A streamed text waits for its sentence's end, but for no more characters than these."
+    )
+    max_wait_seconds: Seconds = Field(1.0, description="And no longer than this where the provider says nothing.")
+
+
 class RedactConfig(Section):
     """Personal data out of requests, and back into answers."""
 
@@ -126,6 +141,9 @@ class RedactConfig(Section):
     on_outage: Outage = Field("refuse", description="`pass` sends requests on unredacted while no detector answers.")
     tool_definitions: bool = Field(
         False, description="Whether descriptions of tools and of answer formats are looked through too."
+    )
+    answers: AnswersConfig | None = Field(
+        None, description="Which personal data answers are looked through for, if any that was not in the request."
     )
     token_ids: Outage = Field(
         "refuse", description="`pass` sends on inputs of token ids, in which personal data cannot be looked for."

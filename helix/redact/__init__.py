@@ -7,6 +7,7 @@ Importing this loads no detector: Presidio is loaded when the middleware opens.
 
 from __future__ import annotations
 
+from helix.redact.answers import ACTIONS, Answers
 from helix.redact.entities import DEFAULT_ENTITIES, KNOWN_ENTITIES
 from helix.redact.explain import Explanation, explain
 from helix.redact.middleware import RedactMiddleware
@@ -16,9 +17,11 @@ from helix.redact.redactor import Redactor
 from helix.redact.strategies import STRATEGIES
 
 __all__ = [
+    "ACTIONS",
     "DEFAULT_ENTITIES",
     "KNOWN_ENTITIES",
     "STRATEGIES",
+    "Answers",
     "Explanation",
     "Policy",
     "PresidioDetector",

@@ -47,7 +47,8 @@ FROM requests
 _AUDIT = """
 SELECT
     toUnixTimestamp64Micro(ts) AS ts_us, request_id, dialect, request_model AS model, status, error_code,
-    redact_outcome AS outcome, redactions AS entities, findings, restored, unknown_placeholders, redact_ms,
+    redact_outcome AS outcome, redactions AS entities, findings, leaks, restored, unknown_placeholders,
+    redact_ms,
     key_id, key_name, user, team, organization
 FROM requests
 """

@@ -36,6 +36,7 @@ OVERHEAD_BUCKETS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.
     _REDACTIONS,
     _RESTORED,
     _REDACT_OUTCOME,
+    _LEAKS,
     _DURATION,
     _FIRST_TOKEN,
     _OVERHEAD,
@@ -54,6 +55,7 @@ OVERHEAD_BUCKETS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.
         "redactions",
         "restored",
         "redact_outcome",
+        "leaks",
         "duration_ms",
         "first_token_ms",
         "overhead_ms",
@@ -131,6 +133,7 @@ class Metrics:
         self._cache: dict[str, int] = {}
         self._redactions: dict[str, int] = {}
         self._redact_outcomes: dict[str, int] = {}
+        self._leaks: dict[str, int] = {}
         self._restored = 0
         self._budget_refusals = 0
         self._overhead = Histogram(OVERHEAD_BUCKETS)
@@ -159,6 +162,8 @@ class Metrics:
         self._restored += row[_RESTORED]
         if row[_REDACT_OUTCOME]:
             _add(self._redact_outcomes, row[_REDACT_OUTCOME], 1)
+        for kind, number in row[_LEAKS].items():
+            _add(self._leaks, kind, number)
         if row[_BUDGET_REFUSED]:
             self._budget_refusals += 1
 
@@ -209,6 +214,9 @@ class Metrics:
             "What the redact stage decided; passed: sent on unredacted in an outage.",
             ("outcome",),
             _single(self._redact_outcomes),
+        )
+        yield _counter(
+            "helix_leaks", "Personal data in answers that was not in the request.", ("entity",), _single(self._leaks)
         )
         yield _counter("helix_restored", "Values put back into answers.", (), [((), self._restored)])
         yield _counter("helix_budget_refusals", "Refused for a budget.", (), [((), self._budget_refusals)])

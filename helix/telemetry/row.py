@@ -59,6 +59,7 @@ COLUMNS: dict[str, str] = {
     "unknown_placeholders": "UInt32",
     "redact_outcome": "LowCardinality(String)",
     "findings": "String",
+    "leaks": "Map(LowCardinality(String), UInt32)",
     "duration_ms": "Float32",
     "first_token_ms": "Nullable(Float32)",
     "overhead_ms": "Float32",
@@ -181,6 +182,7 @@ def row_of(exchange: Exchange, outcome: Outcome, duration_seconds: float) -> Row
         count(redact.get("unknown"), "unknown_placeholders"),
         _outcome(redact),
         _findings(redact) if redact.get("findings") else "",
+        redact.get("leaks") or {},
         duration_seconds * 1e3,
         None if outcome.first_token_seconds is None else outcome.first_token_seconds * 1e3,
         max(overhead_ms, 0.0),
@@ -210,6 +212,8 @@ def _outcome(redact: Mapping[str, Any]) -> str:
         return "blocked"
     if redact.get("entities"):
         return "redacted"
+    if redact.get("leaks"):
+        return "leaked"
     return "token_ids" if redact.get("token_ids") else ""
 
 

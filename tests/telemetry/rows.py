@@ -43,6 +43,7 @@ _DEFAULTS: dict[str, Any] = {
     "unknown_placeholders": 0,
     "redact_outcome": "",
     "findings": "",
+    "leaks": {},
     "duration_ms": 12.5,
     "first_token_ms": None,
     "overhead_ms": 1.5,

@@ -61,6 +61,8 @@ def _row(facts: dict[str, Any]) -> dict[str, Any]:
         ({"blocked": "US_SSN"}, "blocked"),
         ({"outage": True}, "outage"),
         ({"outage": True, "passed": True}, "passed"),
+        ({"entities": {}, "leaks": {"PERSON": 1}}, "leaked"),
+        ({"entities": {"PERSON": 1}, "leaks": {"PERSON": 1}}, "redacted"),
         ({"entities": {}, "token_ids": "pass"}, "token_ids"),
     ],
 )
