@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import Event
 from typing import Any
 
 from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerRegistry, RecognizerResult
 
+import helix
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.types import Span
 from helix.redact.entities import DEFAULT_ENTITIES, KNOWN_ENTITIES, check_known
 from helix.redact.nlp import open_nlp_engine, zone
+from helix.redact.recognizers import Native
 from helix.redact.recognizers import recognizers as natives
 from helix.redact.scanner import Scanner
+from helix.redact.shadow import shadow_of, whole
 from helix.redact.spans import resolve, windows
 
 __all__ = ["Engine"]
 
 
 class Engine:
-    """Finds personal data in texts, by Helix's recognizers and by anybody's. Raises ValueError for unknown entities."""
+    """Finds personal data in texts, by Helix's recognizers and by anybody's.
+
+    `names` makes the recognizer of names for some kinds, or is None; it is asked about English texts. Raises ValueError
+    for unknown entities.
+    """
 
     def __init__(
         self,
@@ -30,29 +39,65 @@ class Engine:
         score_threshold: float,
         languages: Sequence[str],
         recognizers: Iterable[EntityRecognizer],
+        names: Callable[[Sequence[str]], Any] | None,
         nlp_engine: Mapping[str, Any] | None,
     ) -> None:
         # Presidio logs pieces of the texts it looks at, one of them as an error.
         logging.getLogger("presidio-analyzer").addFilter(_drop)
-        self._foreign = _Foreign(recognizers, nlp_engine, languages, score_threshold)
-        added = {kind for kinds in self._foreign.kinds.values() for kind in kinds}
-        self.entities = tuple({**DEFAULT_ENTITIES, **dict.fromkeys(added)} if entities is None else entities)
+        given = list(recognizers)
+        mine = [recognizer for recognizer in given if isinstance(recognizer, Native)]
+        self._foreign = _Foreign(
+            [r for r in given if not isinstance(r, Native)], nlp_engine, languages, score_threshold
+        )
+        added = {kind for recognizer in (*mine, *self._foreign.recognizers) for kind in recognizer.supported_entities}
+        self.entities = tuple({**DEFAULT_ENTITIES, **dict.fromkeys(sorted(added))} if entities is None else entities)
         check_known(self.entities, {*KNOWN_ENTITIES, *added})
-        self._scanners = {
-            language: Scanner(natives(self.entities, language), score_threshold) for language in languages
-        }
         self._foreign.narrow(self.entities)
+        mine = [recognizer for recognizer in mine if recognizer.supported_entities[0] in self.entities]
+        spoken = {
+            language: [*natives(self.entities, language), *(r for r in mine if r.supported_language == language)]
+            for language in languages
+        }
+        self._scanners = {language: Scanner(found, score_threshold) for language, found in spoken.items()}
+        self._names = names(self.entities) if names is not None and "en" in languages else None
+        self._score_threshold = score_threshold
+        every = [*(r for found in spoken.values() for r in found), *self._foreign.recognizers]
+        told = (*map(_told, every), self.entities, score_threshold, None if nlp_engine is None else dict(nlp_engine))
+        digest = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+        model = "" if self._names is None else f"+m{self._names.version[:12]}"
+        self.version = f"{helix.__version__}+r{digest[:12]}{model}"
+        """The package's version, a digest of all recognizers and settings, and the model's hash where there is one."""
 
     def find(self, texts: Sequence[str], language: str, abandoned: Event) -> list[tuple[Span, ...]]:
         """The spans of each text. Raises BackendUnavailable once `abandoned` is set."""
-        return [resolve(self._find(text, language, abandoned)) for text in texts]
 
-    def _find(self, text: str, language: str, abandoned: Event) -> Iterator[Span]:
-        yield from self._scanners[language].spans(text, abandoned)
-        for offset, window in windows(text):
+        def going_on() -> None:
             if abandoned.is_set():
                 raise BackendUnavailable("detection was given up")
-            yield from self._foreign.spans(window, language, offset)
+
+        shadows = [shadow_of(text) for text in texts]
+        seen = [text if shadow is None else shadow.text for text, shadow in zip(texts, shadows, strict=True)]
+        named: Sequence[Sequence[RecognizerResult]] = [()] * len(texts)
+        if self._names is not None and language == "en":
+            named = self._names.analyze_batch(seen, self.entities, going_on=going_on)
+        found: list[tuple[Span, ...]] = []
+        for text, shadow, read, results in zip(texts, shadows, seen, named, strict=True):
+            spans = [*self._scanners[language].spans(read, going_on)]
+            spans += [_span(result, 0) for result in results if result.score >= self._score_threshold]
+            if self._foreign.kinds[language]:
+                spans += self._foreign.spans(read, language, going_on)
+            if shadow is not None:
+                spans = [shadow.original(span) for span in spans]
+                if self._foreign.kinds[language]:
+                    # They may be after what a shadow has not.
+                    spans += self._foreign.spans(text, language, going_on)
+            found.append(resolve(spans if text.isascii() else whole(text, spans)))
+        return found
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether it runs Helix's patterns alone, whose time for a text is known."""
+        return self._names is None and not any(self._foreign.kinds.values())
 
 
 class _Foreign:
@@ -60,7 +105,7 @@ class _Foreign:
 
     def __init__(
         self,
-        recognizers: Iterable[EntityRecognizer],
+        recognizers: Sequence[EntityRecognizer],
         nlp_engine: Mapping[str, Any] | None,
         languages: Sequence[str],
         score_threshold: float,
@@ -69,17 +114,15 @@ class _Foreign:
         registry = RecognizerRegistry(list(recognizers), supported_languages=list(languages))
         if nlp_engine is not None:
             registry.add_nlp_recognizer(self._nlp)
+        self.recognizers: Sequence[EntityRecognizer] = registry.recognizers
         self.kinds = {
-            language: [
-                kind
-                for recognizer in registry.recognizers
-                if recognizer.supported_language == language
-                for kind in recognizer.supported_entities
-            ]
+            language: sorted(
+                {kind for r in self.recognizers if r.supported_language == language for kind in r.supported_entities}
+            )
             for language in languages
         }
         # Presidio would take an empty registry for one to fill with its own recognizers.
-        self._analyzer = registry.recognizers and AnalyzerEngine(
+        self._analyzer = self.recognizers and AnalyzerEngine(
             registry=registry,
             nlp_engine=self._nlp,
             supported_languages=list(languages),
@@ -90,16 +133,16 @@ class _Foreign:
         """Look for these kinds alone."""
         self.kinds = {language: sorted({*kinds} & {*entities}) for language, kinds in self.kinds.items()}
 
-    def spans(self, window: str, language: str, offset: int) -> Iterator[Span]:
-        """What they find in a window of a text."""
+    def spans(self, text: str, language: str, going_on: Callable[[], None]) -> Iterator[Span]:
+        """What they find in a text, window by window."""
         kinds = self.kinds[language]
-        if not kinds:
-            return
-        with zone(self._nlp, language):
-            for result in self._analyzer.analyze(window, language, entities=kinds, return_decision_process=True):
-                # An NLP engine's recognizer gives all of its kinds, asked or not.
-                if result.entity_type in kinds:
-                    yield _span(result, offset)
+        for offset, window in windows(text):
+            going_on()
+            with zone(self._nlp, language):
+                for result in self._analyzer.analyze(window, language, entities=kinds, return_decision_process=True):
+                    # An NLP engine's recognizer gives all of its kinds, asked or not.
+                    if result.entity_type in kinds:
+                        yield _span(result, offset)
 
 
 def _span(result: RecognizerResult, offset: int) -> Span:
@@ -124,6 +167,13 @@ def _reason(result: RecognizerResult) -> str:
     if why.supportive_context_word:
         told.append(f"beside {why.supportive_context_word!r}")
     return ", ".join(told)
+
+
+def _told(recognizer: EntityRecognizer) -> tuple[Any, ...]:
+    """What a recognizer is, as far as it can be told from outside."""
+    patterns = [(pattern.name, pattern.regex, pattern.score) for pattern in getattr(recognizer, "patterns", ())]
+    about = recognizer.name, recognizer.version, recognizer.supported_language, recognizer.supported_entities
+    return type(recognizer).__qualname__, *about, patterns, recognizer.context
 
 
 def _drop(_record: logging.LogRecord) -> bool:

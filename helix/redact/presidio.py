@@ -6,12 +6,9 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from importlib import metadata
-from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from helix import __version__
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.lifecycle import Resource
 from helix.kernel.types import Span
@@ -78,13 +75,8 @@ class PresidioDetector:
 
     @property
     def version(self) -> str:
-        """What finds, for the record: Helix's version, Presidio's, and the model for names where there is one."""
-        try:
-            presidio = metadata.version("presidio-analyzer")
-        except metadata.PackageNotFoundError:
-            presidio = "missing"
-        names = "" if self._names is None else f" names-{Path(self._names).name}"
-        return f"helix-{__version__} presidio-{presidio}{names}"
+        """What finds, in short, for records of what was found: code, recognizers, model; empty until it is open."""
+        return "" if self._engine is None else self._engine.version
 
     async def open(self) -> None:
         """Load Presidio and compile its patterns. Raises BackendUnavailable where Presidio is not installed."""
@@ -138,6 +130,7 @@ class PresidioDetector:
             score_threshold=self.score_threshold,
             languages=self.languages,
             recognizers=given,
+            names=None,
             nlp_engine=self._nlp_engine,
         )
 

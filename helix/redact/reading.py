@@ -13,6 +13,9 @@ Window = tuple[int, int]
 
 # Six digits or more with little between them. No number that somebody goes by has more than four signs in a row.
 _CLUSTER = regex.compile(r"(?:\d[ \u00a0\u2009\u202f.()/+~\u2010-\u2015-]{0,4}){5,}\d")
+# Scripts whose words are not parted, or whose particles cling to numbers.
+_UNPARTED = r"[\p{Han}\p{Hiragana}\p{Katakana}\u30fc\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+_CLINGING = regex.compile(rf"{_UNPARTED}(?=[0-9])|(?<=[0-9]){_UNPARTED}")
 
 
 class Reading:
@@ -27,6 +30,11 @@ class Reading:
         lowered = self.text.lower()
         # One character becomes two: then each for itself, so that places stay the same.
         return lowered if len(lowered) == len(self.text) else "".join(c.lower()[0] for c in self.text)
+
+    @cached_property
+    def parted(self) -> str:
+        """The text with a sign for each letter that clings to a digit though it is another word's."""
+        return self.text if self.text.isascii() else str(_CLINGING.sub("|", self.text))
 
     @cached_property
     def clusters(self) -> list[tuple[int, int, int]]:

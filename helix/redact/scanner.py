@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from threading import Event
+from collections.abc import Callable, Iterable, Iterator
 
-from helix.kernel.errors import BackendUnavailable
 from helix.kernel.types import Span
 from helix.redact.context import RAISED_AT_LEAST_TO, RAISED_BY
 from helix.redact.reading import Reading
 from helix.redact.recognizers.base import WEAK, Native
-from helix.redact.technical import CERTAIN, is_plain, is_technical
+from helix.redact.technical import is_plain, is_technical
 
 __all__ = ["Scanner"]
 
@@ -27,17 +25,16 @@ class Scanner:
         # Patterns compile at their first use: let it be now.
         for recognizer, *_ in self._recognizers:
             _ = recognizer.rules
-        list(self.spans("call +1 202-555-0173, 030 901820 or a@b.com", Event()))
+        list(self.spans("call +1 202-555-0173, 030 901820 or a@b.com"))
 
-    def spans(self, text: str, abandoned: Event) -> Iterator[Span]:
-        """What they find, in no order; spans may overlap. Raises BackendUnavailable once `abandoned` is set."""
+    def spans(self, text: str, going_on: Callable[[], None] = lambda: None) -> Iterator[Span]:
+        """What they find, in no order; spans may overlap. `going_on` is called often, and may raise."""
         reading = Reading(text)
         threshold = self._threshold
         for recognizer, words, kind, is_weak in self._recognizers:
             stems = None
             for start, end in recognizer.windows(reading):
-                if abandoned.is_set():
-                    raise BackendUnavailable("detection was given up")
+                going_on()
                 if stems is None:
                     stems = words.stems_in(reading)
                     if is_weak and not stems:
@@ -54,7 +51,7 @@ class Scanner:
                     if score < threshold:
                         continue
                     if (
-                        kind in CERTAIN
+                        recognizer.is_certain
                         or is_plain(text[first:after], in_context=word is not None)
                         or not is_technical(text, first, after)
                     ):

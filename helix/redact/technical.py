@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["CERTAIN", "is_plain", "is_technical"]
-
-CERTAIN = frozenset({"EMAIL_ADDRESS", "IBAN_CODE", "CRYPTO", "URL_CREDENTIALS", "URL", "DATE_TIME", "MAC_ADDRESS"})
-"""Kinds that have their own proof (a domain, a checksum over many characters), wherever they stand."""
+__all__ = ["is_plain", "is_technical"]
 
 _TECHNICAL = re.compile(
     r"""

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 import regex  # type: ignore[import-untyped]
-from presidio_analyzer import AnalysisExplanation, PatternRecognizer, RecognizerResult
+from presidio_analyzer import AnalysisExplanation, Pattern, PatternRecognizer, RecognizerResult
 
 from helix.redact.context import ContextWords
 from helix.redact.reading import Reading, Window
@@ -44,13 +44,20 @@ class Native(PatternRecognizer):  # type: ignore[misc]
     proves: ClassVar[bool] = False
     """Whether a check makes sure of what a weak pattern found."""
 
+    is_certain: ClassVar[bool] = False
+    """Whether what it finds has its own proof, so that it may stand in what looks technical."""
+
+    def read(self, reading: Reading) -> str:
+        """The text, as its patterns want it."""
+        return reading.text
+
     def windows(self, reading: Reading) -> Iterable[Window]:
         """Where to look."""
         return ((0, len(reading.text)),)
 
     def found(self, reading: Reading, start: int, end: int, floor: float) -> Iterator[Found]:
         """What begins in a window, by patterns that score `floor` at least, or are proved."""
-        text = reading.text
+        text = self.read(reading)
         last = min(end + self.tail + _LOOKAHEAD, len(text))
         for rule in self.rules:
             if rule.score < floor and not self.proves:
@@ -91,13 +98,17 @@ class Native(PatternRecognizer):  # type: ignore[misc]
         """The patterns, compiled."""
         return tuple(
             _Rule(
-                regex.compile(pattern.regex, self.global_regex_flags),
+                self.compiled(pattern),
                 pattern.score,
                 f"pattern {pattern.name!r}",
                 f"pattern {pattern.name!r}, checked",
             )
             for pattern in self.patterns
         )
+
+    def compiled(self, pattern: Pattern) -> Any:
+        """A pattern as what has a `finditer(text, start, end)`."""
+        return regex.compile(pattern.regex, self.global_regex_flags)
 
     @cached_property
     def words(self) -> ContextWords:
@@ -124,6 +135,10 @@ class Clustered(Native):
     # Letters may stand before the first digit, and after the last an extension.
     lead: ClassVar[int] = 4
     tail = 16
+
+    def read(self, reading: Reading) -> str:
+        """The text, its digits parted from letters of other scripts."""
+        return reading.parted
 
     def windows(self, reading: Reading) -> Iterable[Window]:
         """Where digits stand close together."""

@@ -17,5 +17,6 @@ _MONTHS = "|".join(
 class Date(Anchored, DateRecognizer):  # type: ignore[misc]
     """Dates, as Presidio has them."""
 
+    is_certain = True
     anchor = rf"[/.-](?:(?<=\d[/.-])(?:\d|{_MONTHS})|(?<=(?:{_MONTHS})-)\d)"
     around = r"\w/.:+-"

@@ -54,6 +54,7 @@ class Card(Clustered, CreditCardRecognizer):  # type: ignore[misc]
 class Iban(Native, IbanRecognizer):  # type: ignore[misc]
     """International bank account numbers, in lower case too."""
 
+    is_certain = True
     _START = re.compile(r"\d\d(?<=[A-Za-z]{2}\d\d)")
     # Not of two letters and two digits to begin with alone: of at least eight more (the shortest has fifteen in all).
     _MORE = re.compile(r"(?:[ -]?[A-Za-z0-9]{4}){2}")
@@ -92,6 +93,7 @@ class BankAccount(Clustered, UsBankRecognizer):  # type: ignore[misc]
 class Crypto(Anchored, CryptoRecognizer):  # type: ignore[misc]
     """Bitcoin addresses with a valid checksum."""
 
+    is_certain = True
     anchor = r"[0-9A-Za-z]{26}"
     around = "0-9A-Za-z"
     proves = True

@@ -42,6 +42,7 @@ class Ip(Anchored, IpRecognizer):  # type: ignore[misc]
 class Mac(Anchored, MacAddressRecognizer):  # type: ignore[misc]
     """Hardware addresses."""
 
+    is_certain = True
     anchor = r"[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}[:-]|[0-9A-Fa-f]{2}\.[0-9A-Fa-f]{4}\.)"
     around = r"\w:.-"
 
@@ -49,6 +50,7 @@ class Mac(Anchored, MacAddressRecognizer):  # type: ignore[misc]
 class Url(Anchored, UrlRecognizer):  # type: ignore[misc]
     """URLs with a scheme."""
 
+    is_certain = True
     anchor = "://"
     around = r"^\s()<>\"'"
     PATTERNS: ClassVar = [pattern for pattern in UrlRecognizer.PATTERNS if pattern.name == "Standard Url"]
@@ -57,6 +59,7 @@ class Url(Anchored, UrlRecognizer):  # type: ignore[misc]
 class UrlCredentials(Anchored, PatternRecognizer):  # type: ignore[misc]
     """User name and password before the host of a URL."""
 
+    is_certain = True
     anchor = "://"
     around = r"^\s<>\"'"
 
