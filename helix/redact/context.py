@@ -27,7 +27,9 @@ class ContextWords:
     """The context words, and phrases, of one recognizer."""
 
     def __init__(self, phrases: Iterable[str]) -> None:
-        self._phrases = {f" {_folded(phrase)} ": phrase for phrase in phrases}
+        self._phrases: dict[str, str] = {}
+        for phrase in phrases:
+            self._phrases.setdefault(f" {_folded(phrase)} ", phrase)
         # A text without any of these has none of the phrases in any form.
         self._stems = tuple({folded.split()[0] for folded in self._phrases if folded.strip()})
 

@@ -7,14 +7,14 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerRegistry, RecognizerResult
 
 import helix
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.types import Span
-from helix.redact.entities import DEFAULT_ENTITIES, KNOWN_ENTITIES, check_known
+from helix.redact.entities import BY_NAMES_MODEL, DEFAULT_ENTITIES, KNOWN_ENTITIES, check_known
 from helix.redact.nlp import open_nlp_engine, zone
 from helix.redact.recognizers import Native
 from helix.redact.recognizers import recognizers as natives
@@ -22,13 +22,16 @@ from helix.redact.scanner import Scanner
 from helix.redact.shadow import shadow_of, whole
 from helix.redact.spans import resolve, windows
 
+if TYPE_CHECKING:
+    from helix.redact.names import NameRecognizer
+
 __all__ = ["Engine"]
 
 
 class Engine:
     """Finds personal data in texts, by Helix's recognizers and by anybody's.
 
-    `names` makes the recognizer of names for some kinds, or is None; it is asked about English texts. Raises ValueError
+    `names` makes the recognizer of names for some kinds, or None; it is asked about English texts. Raises ValueError
     for unknown entities.
     """
 
@@ -39,7 +42,7 @@ class Engine:
         score_threshold: float,
         languages: Sequence[str],
         recognizers: Iterable[EntityRecognizer],
-        names: Callable[[Sequence[str]], Any] | None,
+        names: Callable[[Sequence[str]], NameRecognizer | None],
         nlp_engine: Mapping[str, Any] | None,
     ) -> None:
         # Presidio logs pieces of the texts it looks at, one of them as an error.
@@ -51,7 +54,7 @@ class Engine:
         )
         added = {kind for recognizer in (*mine, *self._foreign.recognizers) for kind in recognizer.supported_entities}
         self.entities = tuple({**DEFAULT_ENTITIES, **dict.fromkeys(sorted(added))} if entities is None else entities)
-        check_known(self.entities, {*KNOWN_ENTITIES, *added})
+        check_known(self.entities, {*KNOWN_ENTITIES, *BY_NAMES_MODEL, *added})
         self._foreign.narrow(self.entities)
         mine = [recognizer for recognizer in mine if recognizer.supported_entities[0] in self.entities]
         spoken = {
@@ -59,7 +62,7 @@ class Engine:
             for language in languages
         }
         self._scanners = {language: Scanner(found, score_threshold) for language, found in spoken.items()}
-        self._names = names(self.entities) if names is not None and "en" in languages else None
+        self._names = names(self.entities) if "en" in languages else None
         self._score_threshold = score_threshold
         every = [*(r for found in spoken.values() for r in found), *self._foreign.recognizers]
         told = (*map(_told, every), self.entities, score_threshold, None if nlp_engine is None else dict(nlp_engine))
@@ -83,7 +86,11 @@ class Engine:
         found: list[tuple[Span, ...]] = []
         for text, shadow, read, results in zip(texts, shadows, seen, named, strict=True):
             spans = [*self._scanners[language].spans(read, going_on)]
-            spans += [_span(result, 0) for result in results if result.score >= self._score_threshold]
+            spans += [
+                Span(r.start, r.end, r.entity_type, r.score, "NameRecognizer", "the names model")
+                for r in results
+                if r.score >= self._score_threshold
+            ]
             if self._foreign.kinds[language]:
                 spans += self._foreign.spans(read, language, going_on)
             if shadow is not None:

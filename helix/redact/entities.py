@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-__all__ = ["DEFAULT_ENTITIES", "KNOWN_ENTITIES", "check_known"]
+__all__ = ["BY_NAMES_MODEL", "DEFAULT_ENTITIES", "KNOWN_ENTITIES", "check_known"]
 
 KNOWN_ENTITIES: Mapping[str, str] = {
     "EMAIL_ADDRESS": "e-mail addresses",
@@ -27,6 +27,9 @@ KNOWN_ENTITIES: Mapping[str, str] = {
     "MAC_ADDRESS": "hardware addresses",
 }
 """Every kind that the built-in detector finds."""
+
+BY_NAMES_MODEL = frozenset({"PERSON", "LOCATION", "ORGANIZATION", "NRP", "AGE", "TITLE"})
+"""The kinds that nothing but a model for names finds."""
 
 # A plain URL, a date or a hardware address seldom says who somebody is, and technical text is full of them.
 _OFF_BY_DEFAULT = frozenset({"URL", "DATE_TIME", "MAC_ADDRESS"})

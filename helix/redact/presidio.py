@@ -12,18 +12,25 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.lifecycle import Resource
 from helix.kernel.types import Span
-from helix.redact.entities import KNOWN_ENTITIES, check_known
+from helix.redact.entities import BY_NAMES_MODEL, KNOWN_ENTITIES, check_known
 from helix.redact.lean import without
 
 if TYPE_CHECKING:
     from presidio_analyzer import EntityRecognizer
 
     from helix.redact.engine import Engine
+    from helix.redact.names import NameRecognizer
 
 __all__ = ["PresidioDetector", "Recognizers"]
 
 Recognizers: TypeAlias = "Sequence[EntityRecognizer] | Callable[[Sequence[str]], Iterable[EntityRecognizer]]"
 """Presidio recognizers, or what makes them, given the languages, when a detector opens (and so pickles)."""
+
+PACKAGED = "pii-en"
+"""The model for names and places that comes with Helix."""
+
+_INLINE_CHARS = 1000
+"""Up to so many characters of new texts, patterns take less than handing them to a thread and back."""
 
 
 class PresidioDetector:
@@ -31,11 +38,12 @@ class PresidioDetector:
 
     `entities` are the kinds to find: of KNOWN_ENTITIES, or of what `recognizers` and `nlp_engine` add; None is the
     default kinds and all that those recognizers add. Findings under `score_threshold` (0 to 1) are dropped.
-    `recognizers` are anybody's Presidio recognizers. `names` is the model for names and places, None for patterns
-    alone; `providers` are ONNX Runtime's for it, in order of preference. `nlp_engine` is Presidio's own configuration
-    of an NLP engine, whose findings are added and whose lemmas then serve those recognizers' context words. More than
-    `max_waiting` calls at once are refused. Opens at first use where nobody opened it. Raises ValueError, also when it
-    opens, where a recognizer decides.
+    `recognizers` are anybody's Presidio recognizers. `names` is the model for names and places: the packaged one, the
+    folder of another, or None for patterns alone. It is loaded where a kind that only it finds is looked for, and asked
+    about English texts; `providers` are ONNX Runtime's for it, in order of preference. `nlp_engine` is Presidio's own
+    configuration of an NLP engine, whose findings are added and whose lemmas then serve the given recognizers' context
+    words. More than `max_waiting` calls at once are refused. Opens at first use where nobody opened it. Raises
+    ValueError, also when it opens, where a recognizer decides.
     """
 
     def __init__(
@@ -45,7 +53,7 @@ class PresidioDetector:
         score_threshold: float = 0.4,
         languages: Sequence[str] = ("en",),
         recognizers: Recognizers = (),
-        names: str | None = None,
+        names: str | None = PACKAGED,
         nlp_engine: Mapping[str, Any] | None = None,
         providers: Sequence[str] = ("CPUExecutionProvider",),
         workers: int = 2,
@@ -56,7 +64,7 @@ class PresidioDetector:
             pass  # what they add is known when they are opened
         else:
             added = [kind for recognizer in recognizers for kind in recognizer.supported_entities]
-            check_known(self.entities or (), {*KNOWN_ENTITIES, *added})
+            check_known(self.entities or (), {*KNOWN_ENTITIES, *BY_NAMES_MODEL, *added})
         if not 0 <= score_threshold <= 1:
             raise ValueError(f"score_threshold must be from 0 to 1, not {score_threshold}")
         if not languages or workers < 1 or max_waiting < 1:
@@ -98,6 +106,8 @@ class PresidioDetector:
         abandoned = Event()
         try:
             threads = self._threads.value or await self._threads.open()
+            if self._engine is not None and self._engine.is_quick and sum(map(len, texts)) <= _INLINE_CHARS:
+                return self._detect_all(texts, language, abandoned)
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(threads, self._detect_all, texts, language, abandoned)
         finally:
@@ -115,6 +125,7 @@ class PresidioDetector:
         return threads
 
     async def _stop(self, threads: ThreadPoolExecutor) -> None:
+        self._engine = None
         threads.shutdown(wait=False, cancel_futures=True)
 
     def _load(self) -> Engine:
@@ -130,11 +141,20 @@ class PresidioDetector:
             score_threshold=self.score_threshold,
             languages=self.languages,
             recognizers=given,
-            names=None,
+            names=self._load_names,
             nlp_engine=self._nlp_engine,
         )
 
+    def _load_names(self, entities: Sequence[str]) -> NameRecognizer | None:
+        if self._names is None or BY_NAMES_MODEL.isdisjoint(entities):
+            return None
+        from helix.redact.names import NameRecognizer
+
+        folder = None if self._names == PACKAGED else self._names
+        return NameRecognizer(folder, providers=self._providers, threshold=self.score_threshold)
+
     def _detect_all(self, texts: Sequence[str], language: str, abandoned: Event) -> list[tuple[Span, ...]]:
-        if self._engine is None:
+        engine = self._engine
+        if engine is None:
             raise BackendUnavailable("the detector of personal data is closed")
-        return self._engine.find(texts, language, abandoned)
+        return engine.find(texts, language, abandoned)
