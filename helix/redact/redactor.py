@@ -74,7 +74,7 @@ class Redactor:
         self._also_from = also_from
         self._given = detector
         self._own: PresidioDetector | None = None
-        self._version = ""
+        self._finder: Detector | None = None
         self.resource: Resource[Detector] = Resource(self._open, self._close)
         """The detector as something that a lifespan opens and closes."""
 
@@ -135,7 +135,7 @@ class Redactor:
         if not any(found):
             facts["entities"] = {}
             return payload, Vault(), Redaction()
-        facts["detector"] = self._version
+        facts["detector"] = str(getattr(self._finder, "version", type(self._finder).__name__))[:200]
         written = exact.dumps(payload).decode()
         vault = Vault(wording=Wording((written, *(part.value for part in parts))))
         vault.note(literals_in((written,)))
@@ -190,7 +190,7 @@ class Redactor:
                 languages=(self._language,),
             )
             await self._own.open()
-        self._version = str(getattr(detector, "version", type(detector).__name__))[:200]
+        self._finder = detector
         checked = CheckedDetector(detector)
         return RememberingDetector(checked, entries=self._memory_entries) if self._memory_entries else checked
 
