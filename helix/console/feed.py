@@ -37,13 +37,17 @@ class Feed:
             self._replies[path] = (time.monotonic(), value)
             return value
 
+    async def post(self, path: str, body: Any) -> Any:
+        """What the API answers to a JSON body; nothing of either is remembered. Raises FeedError."""
+        return await self._fetch(path, body)
+
     async def close(self) -> None:
         """Close the connections; the next `get` opens new ones."""
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
 
-    async def _fetch(self, path: str) -> Any:
+    async def _fetch(self, path: str, body: Any = None) -> Any:
         if self._client is None:
             self._client = httpx.AsyncClient(
                 base_url=self._api_url,
@@ -52,7 +56,7 @@ class Feed:
                 trust_env=False,  # the gateway is next door: no proxy of the environment stands between
             )
         try:
-            reply = await self._client.get(path)
+            reply = await (self._client.get(path) if body is None else self._client.post(path, json=body))
         except httpx.TimeoutException:
             raise FeedError(f"The administration API did not answer within {TIMEOUT_SECONDS:g} s.") from None
         except httpx.HTTPError as error:

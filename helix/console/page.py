@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from helix.console import render
 from helix.console.chart import activity as activity_chart
 from helix.console.feed import Feed, FeedError
+from helix.console.redaction import explained
 from helix.console.table import requests as requests_table
 
 __all__ = ["overview_page"]
@@ -57,6 +58,10 @@ def overview_page(feed: Feed) -> Starlette:
             redactions = gr.HTML("", elem_id="hx-redactions")
             models = gr.HTML("", elem_id="hx-models")
         latest = gr.HTML("", elem_id="hx-requests")
+        with gr.Row(elem_classes="hx-row"):
+            text = gr.Textbox(label="Try redaction", lines=3, max_length=20_000, elem_id="hx-try")
+            ask = gr.Button("Explain", elem_id="hx-explain", scale=0)
+        findings = gr.HTML("", elem_id="hx-explained")
         outputs = [status, tiles, activity, latency, redactions, models, latest]
 
         async def refresh(chosen: str, request: gr.Request) -> list[Any]:
@@ -80,6 +85,13 @@ def overview_page(feed: Feed) -> Starlette:
                 requests_table(page["data"]),
             ]
 
+        async def explain(given: str) -> str:
+            try:
+                return explained(given, await feed.post("/helix/redact", {"text": given})) if given else ""
+            except FeedError as error:
+                return render.notice(str(error))
+
+        ask.click(explain, text, findings, queue=False, show_progress="hidden", api_visibility="private")
         for event in (blocks.load, gr.Timer(REFRESH_SECONDS).tick, window.change):
             event(refresh, window, outputs, queue=False, show_progress="hidden", api_visibility="private")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from helix.kernel.errors import BackendUnavailable
@@ -155,7 +155,7 @@ def redact(
     if not any(inside):
         return redaction
     substitutes = _Substitutes(policy, vault)
-    endings = Endings({act.span.kind for acts in inside for act in acts})
+    endings = Endings.of_kinds(frozenset(act.span.kind for acts in inside for act in acts))
     changed: list[list[tuple[int, int, str]]] = []
     for part, acts in zip(parts, inside, strict=True):
         # What is written here is reserved before anything that is found here gets a number, and after what came before:
@@ -229,4 +229,4 @@ def _acts(part: Segment, spans: Sequence[Span], policy: Policy, allowed: AllowLi
         strategy = policy.of(span)
         start, end = max(span.start - offset, 0), span.end - offset
         if start < end and strategy.name != "keep" and part.value[start:end] not in allowed:
-            yield _Act(replace(span, start=start, end=end), strategy)
+            yield _Act(Span(start, end, span.kind, span.score, span.recognizer), strategy)

@@ -139,7 +139,7 @@ class Redactor:
         written = exact.dumps(payload).decode()
         vault = Vault(wording=Wording((written, *(part.value for part in parts))))
         vault.note(literals_in((written,)))
-        endings = Endings({span.kind for spans in found for span in spans})
+        endings = Endings.of_kinds(frozenset(span.kind for spans in found for span in spans))
         if endings.of(written):
             # What is written beside the texts, in a tool's schema say, is there from the first turn on.
             beside = replaced(payload, {text.path: "" for text in texts})

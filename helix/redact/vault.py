@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 __all__ = ["PLACEHOLDER", "Endings", "Vault", "Wording", "folded", "literals_in", "name_of"]
@@ -172,6 +172,12 @@ class Endings:
         self._pattern = re.compile(
             rf"({'|'.join(words)})(?:[\s_*\\-]|u005[fF]){{0,8}}0{{0,9}}([0-9]{{1,9}})", re.IGNORECASE | re.ASCII
         )
+
+    @staticmethod
+    @lru_cache(maxsize=256)
+    def of_kinds(kinds: frozenset[str]) -> Endings:
+        """The same, made once for the same kinds."""
+        return Endings(kinds)
 
     def of(self, text: str) -> set[str]:
         """The endings that stand in a text."""

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,10 +24,12 @@ from helix.console.format import count, percent, usd
 from helix.kernel.errors import BackendUnavailable, Unauthenticated
 from helix.kernel.exchange import credential_of
 from helix.kernel.types import Principal, Scope
+from helix.redact import Policy, explain
 from helix.telemetry.clickhouse import ClickHouse
 from helix.telemetry.log import RequestLog
 from helix.telemetry.row import NAMES, Row
 from tests.admin.rows import row
+from tests.redact.apps import FixedDetector
 
 KEY = "sk-hx-master-of-the-test"
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
@@ -101,7 +104,9 @@ async def browser(serve: Callable[..., Awaitable[str]], tmp_path: Path) -> Async
 
     store, outage = ClickHouse(tmp_path / "chdb"), Outage()
     await store.open()
-    api_url = await serve(admin.build(authorize=authorize, log=RequestLog(Breakable(store, outage))))
+    redact = partial(explain, FixedDetector(PERSON=["Jane <b>"]), policy=Policy({}, "placeholder"))
+    log = RequestLog(Breakable(store, outage))
+    api_url = await serve(admin.build(authorize=authorize, log=log, redact=redact))
     built = await asyncio.to_thread(console.build, api_url=api_url, api_key=KEY)
     url = await serve(Starlette(routes=[Mount("/console", app=built)])) + "/console/"
     headers = {"authorization": f"Bearer {KEY}"}
@@ -203,6 +208,19 @@ async def test_names_from_outside_are_only_text(browser: Browser) -> None:
     await browser.page.wait_for_selector("[data-request]")
     assert name in await browser.page.inner_text("#hx-requests")
     assert name in await browser.page.inner_text("#hx-models")
+    assert browser.faults == []
+
+
+async def test_redaction_can_be_tried(browser: Browser) -> None:
+    """What was found in a text, what is done with it and what goes out; what it says is only text."""
+    await browser.sign_in()
+    await browser.page.fill("#hx-try textarea", "I am Jane <b>, bold")
+    await browser.page.click("#hx-explain")
+    await browser.page.wait_for_selector('[data-found="PERSON"]')
+    assert await browser.page.inner_text("#hx-explained mark") == "Jane <b>"
+    assert await browser.page.inner_text("#hx-goes-out") == "I am <PERSON_1>, bold"
+    cells = await browser.page.eval_on_selector_all("[data-found] td", "all => all.map(one => one.textContent)")
+    assert cells == ["Jane <b>", "Person", "placeholder", "<PERSON_1>", "1.00", "fixed"]
     assert browser.faults == []
 
 

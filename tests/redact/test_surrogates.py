@@ -15,7 +15,9 @@ from helix.redact.vault import Vault, Wording
 
 @pytest.fixture(name="surrogates", scope="module")
 def _surrogates() -> Surrogates:
-    return Surrogates(b"a secret")
+    surrogates = Surrogates(b"a secret")
+    surrogates.open()
+    return surrogates
 
 
 def made(surrogates: Surrogates, kind: str, value: str) -> str:
