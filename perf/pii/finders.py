@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from helix.kernel.types import Detector, Span
 from helix.redact import DEFAULT_ENTITIES, KNOWN_ENTITIES, PresidioDetector
+from helix.redact.entities import BY_NAMES_MODEL
 from perf.process import Unavailable
 
 __all__ = ["THRESHOLD", "Finder", "Helix", "Stock", "helix_detectors"]
@@ -155,14 +156,11 @@ class Helix:
 
 def helix_detectors() -> dict[str, tuple[PresidioDetector, Iterable[str]]]:
     """Helix with patterns alone, and with names: for every kind, and for what is on by default; and those kinds."""
-    # Loads Presidio.
-    from helix.redact.names import NAME_KINDS, NameRecognizer
-
-    names = [NameRecognizer()]
-    every, default = [*KNOWN_ENTITIES, *NAME_KINDS], [*DEFAULT_ENTITIES, *_NAMES_BY_DEFAULT]
-    return {
-        "helix patterns": (PresidioDetector(entities=list(KNOWN_ENTITIES)), KNOWN_ENTITIES),
-        "helix patterns, default kinds": (PresidioDetector(), DEFAULT_ENTITIES),
-        "helix names": (PresidioDetector(entities=every, recognizers=names), every),
-        "helix names, default kinds": (PresidioDetector(entities=default, recognizers=names), default),
-    }
+    every = {*KNOWN_ENTITIES, *BY_NAMES_MODEL}
+    default = {*DEFAULT_ENTITIES, *_NAMES_BY_DEFAULT}
+    made: dict[str, tuple[PresidioDetector, Iterable[str]]] = {}
+    for name, kinds in (("", every), (", default kinds", default)):
+        by_patterns = sorted(kinds - BY_NAMES_MODEL)
+        made[f"helix patterns{name}"] = PresidioDetector(entities=by_patterns, names=None), by_patterns
+        made[f"helix names{name}"] = PresidioDetector(entities=sorted(kinds)), kinds
+    return made

@@ -10,6 +10,7 @@ import base64
 import copy
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -193,6 +194,44 @@ async def test_letters_beside_a_value(presidio: PresidioDetector, beside: str) -
     text = beside.format(MAIL)
     reply, provider = await talk(presidio, text)
     assert last_text(provider.requests[0]) == beside.format("<EMAIL_ADDRESS_1>")
+    assert said(reply) == text
+
+
+DISGUISED = {
+    "zero-width spaces": "zebra\u200b.fish\u200b@example.com",
+    "zero-width joiners": "zebra.fish@exam\u200cple\u200d.com",
+    "byte order mark": "zebra.fish\ufeff@example.com",
+    "soft hyphen": "zeb\u00adra.fish@example.com",
+    "variation selector": "zebra\ufe0f.fish@example.com",
+    "tags": "zebra\U000e0061.fish@example.com",
+    "full width": "ｚｅｂｒａ．ｆｉｓｈ＠ｅｘａｍｐｌｅ．ｃｏｍ",
+    "full-width at": "zebra.fish＠example.com",
+    "mathematical": "𝐳𝐞𝐛𝐫𝐚.𝐟𝐢𝐬𝐡@𝐞𝐱𝐚𝐦𝐩𝐥𝐞.𝐜𝐨𝐦",
+    "Cyrillic a": "zebrа.fish@example.com",
+    "Cyrillic suffix": "zebra.fish@example.соm",
+    "combining": "zebra\u0301.fish@example.com",
+    "word joiners in a card": "4111\u20601111\u20601111\u20601111",
+    "zero-width in a card": "4\u200b1\u200b1\u200b1\u200b 1111 1111 1111",
+    "full-width card": "４１１１ １１１１ １１１１ １１１１",
+    "Arabic digits": "٤١١١ ١١١١ ١١١١ ١١١١",
+    "Devanagari digits": "४१११ ११११ ११११ ११११",
+    "no-break card": "4111\u00a01111\u00a01111\u00a01111",
+    "thin card": "4111\u20091111\u20091111\u20091111",
+    "dashes in a card": "4111–1111–1111–1111",
+    "zero-width in an SSN": "ssn 536\u200b-22-8721",
+    "no-break hyphens": "ssn 536\u201122\u20118721",
+    "zero-width in an IBAN": "GB82\u200b WEST 1234 5698 7654 32",
+    "ideographic stops": "93。184。216。34",
+}
+
+
+@pytest.mark.parametrize("name", DISGUISED)
+async def test_a_disguised_value(presidio: PresidioDetector, name: str) -> None:
+    """What a reader, or a model, takes for a value is one, however it is written; it comes back as it was written."""
+    text = f"it is {DISGUISED[name]} ok"
+    reply, provider = await talk(presidio, text)
+    value = DISGUISED[name].removeprefix("ssn ")
+    assert re.fullmatch(r"it is (ssn )?<[A-Z_]+_1> ok", last_text(provider.requests[0])), value
     assert said(reply) == text
 
 
