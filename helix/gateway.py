@@ -29,9 +29,10 @@ from helix.kernel.errors import ConfigError
 from helix.kernel.exchange import Exchange, by_credential
 from helix.kernel.lifecycle import Closing, lifespan
 from helix.kernel.types import ASGIApp, Detector, Embedder, Limit, Money, Receive, Scope, Send
-from helix.redact import DEFAULT_ENTITIES, Policy, RedactMiddleware
+from helix.redact import Policy, RedactMiddleware
 from helix.redact.allowed import AllowList, Entry
 from helix.redact.answers import Answers
+from helix.redact.entities import default_entities
 from helix.redact.explain import explain
 from helix.redact.strategies import Given
 from helix.telemetry import TelemetryMiddleware
@@ -193,7 +194,6 @@ def build_app(config: Config, parts: Parts) -> Gateway:
             detector=parts.detector,
             policy=redact_policy(config, parts.key_secret),
             allowed=_allowed(config),
-            language=helix.redact.language,
             timeout_seconds=helix.redact.timeout_seconds,
             on_outage=helix.redact.on_outage,
             tool_definitions=helix.redact.tool_definitions,
@@ -256,19 +256,23 @@ def redact_policy(config: Config, key_secret: str) -> Policy:
     """What is done with personal data. Raises ConfigError."""
     redact = config.helix.redact
     secret, key = redact.secret, redact.encryption_key
-    entities: Mapping[str, Given] = DEFAULT_ENTITIES
+    entities: Mapping[str, Given] = default_entities(redact.languages, names=redact.names != "none")
     if redact.entities is not None:
         entities = {kind: entity.model_dump(exclude_unset=True) for kind, entity in redact.entities.items()}
+    # What somebody describes is to be found.
+    declared = dict.fromkeys((found.entity for found in redact.recognizers if found.entity is not None), "placeholder")
     try:
         return Policy(
-            entities,
+            {**declared, **entities},
+            # What code and models find beside is known to the detector alone, which finds what is asked for.
+            otherwise="placeholder" if redact.entities is None else "keep",
             score_threshold=redact.score_threshold,
             # From the keys' secret another one, so that nobody learns that one from hashes of guessed values.
             secret=hmac.digest(key_secret.encode(), b"helix redact", "sha256")
             if secret is None
             else secret.get_secret_value(),
             encryption_key=None if key is None else key.get_secret_value(),
-            language=redact.language,
+            language=redact.languages[0],
             allow_list=_entries(redact.allow_list),
         )
     except ValueError as error:
@@ -318,7 +322,7 @@ def _explained(config: Config, parts: Parts) -> Redactor:
     if parts.detector is None:
         raise RuntimeError("there is nothing to explain without a detector")
     policy = redact_policy(config, parts.key_secret)
-    return partial(explain, parts.detector, policy=policy, language=config.helix.redact.language)
+    return partial(explain, parts.detector, policy=policy)
 
 
 def _checks(keys: RedisKeyStore, parts: Parts) -> dict[str, Check]:

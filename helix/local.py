@@ -16,7 +16,11 @@ from helix.embedded.redis import EmbeddedRedis
 from helix.gateway import Parts, build_app, redact_answers, redact_policy
 from helix.kernel.errors import BackendUnavailable, ConfigError
 from helix.kernel.redis import Pipe, connect
+from helix.redact.custom import CustomRecognizers
 from helix.redact.encryption import KEY_BYTES, decrypted
+from helix.redact.entities import KNOWN_ENTITIES, check_known
+from helix.redact.languages import check_languages, check_spoken
+from helix.redact.nlp_settings import check_nlp_engine, nlp_kinds, nlp_languages
 from helix.redact.presidio import PresidioDetector
 from helix.telemetry.clickhouse import ClickHouse
 
@@ -151,19 +155,44 @@ def readable(config: Config, text: str) -> tuple[str, int]:
 
 
 def detector(config: Config) -> PresidioDetector | None:
-    """The detector, not loaded; None where redaction is off."""
+    """The detector, not loaded; None where redaction is off. Raises ConfigError for what is wrong in its settings."""
     redact = config.helix.redact
     if not redact.enabled:
         return None
     try:
-        policy, answers = redact_policy(config, ""), redact_answers(config)
-        kinds, least_score = policy.sought, policy.least_score
-        if answers is not None:
-            kinds += [kind for kind in answers.entities if kind not in kinds]
-            least_score = min(least_score, answers.score_threshold)
-        return PresidioDetector(entities=kinds, score_threshold=least_score, languages=(redact.language,))
+        check_languages(redact.languages, nlp_languages(redact.nlp_engine))
     except ValueError as error:
-        raise ConfigError(f"helix.redact.entities: {error}", "helix.redact.entities") from None
+        raise ConfigError(f"helix.redact.languages: {error}", "helix.redact.languages") from None
+    try:
+        if redact.nlp_engine is not None:
+            check_nlp_engine(redact.nlp_engine, redact.languages)
+        recognizers = CustomRecognizers(
+            (recognizer.plain() for recognizer in redact.recognizers),
+            registry=redact.recognizer_registry,
+            languages=redact.languages,
+        )
+    except ValueError as error:  # which begins with the place
+        raise ConfigError(f"helix.redact.{error}", f"helix.redact.{str(error).partition(':')[0]}") from None
+    policy, answers = redact_policy(config, ""), redact_answers(config)
+    sought = {"entities": policy.sought, "answers.entities": [] if answers is None else list(answers.entities)}
+    for place, kinds in sought.items():
+        if not recognizers.is_open:
+            try:
+                check_known(kinds, {*KNOWN_ENTITIES, *nlp_kinds(redact.nlp_engine)} | recognizers.kinds)
+                check_spoken({*kinds} - recognizers.kinds, redact.languages)
+            except ValueError as error:
+                raise ConfigError(f"helix.redact.{place}: {error}", f"helix.redact.{place}") from None
+    return PresidioDetector(
+        entities=dict.fromkeys(kind for kinds in sought.values() for kind in kinds),
+        # What code and models find is known when they are opened.
+        with_added=redact.entities is None,
+        score_threshold=min(policy.least_score, 1.0 if answers is None else answers.score_threshold),
+        languages=redact.languages,
+        recognizers=recognizers,
+        names=None if redact.names == "none" else redact.names,
+        nlp_engine=redact.nlp_engine,
+        providers=redact.execution_providers,
+    )
 
 
 @asynccontextmanager

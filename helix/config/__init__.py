@@ -19,8 +19,9 @@ from typing import Any
 import yaml
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator
 
+from helix.config.base import Section
 from helix.config.faults import explain, names
-from helix.config.sections import HelixConfig, ReplicasConfig, Section, Share
+from helix.config.sections import HelixConfig, ReplicasConfig, Share
 from helix.kernel.errors import ConfigError
 
 __all__ = ["LOOPBACK", "Config", "HelixConfig", "ReplicasConfig", "Share"]

@@ -6,18 +6,24 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from helix.config.base import Section
+from helix.config.recognizers import RecognizerConfig
 
 Share = Literal["key", "user", "team", "organization", "everyone"]
 Outage = Literal["refuse", "pass"]
 Seconds = Annotated[float, Field(gt=0)]
 Score = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    """What every part has in common: unknown keys are errors, and nothing changes after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+ExecutionProvider = Literal[
+    "CPUExecutionProvider",
+    "CUDAExecutionProvider",
+    "TensorrtExecutionProvider",
+    "MIGraphXExecutionProvider",
+    "OpenVINOExecutionProvider",
+    "DmlExecutionProvider",
+    "CoreMLExecutionProvider",
+]
 
 
 class ServerConfig(Section):
@@ -136,7 +142,32 @@ class RedactConfig(Section):
         None,
         description="AES key of the strategy `encrypt`: 16, 24 or 32 characters. Unset: `HELIX_REDACT_KEY`.",
     )
-    language: str = Field("en", description="Language of the recognizers' context words.")
+    languages: tuple[str, ...] = Field(
+        ("en",),
+        min_length=1,
+        description="ISO 639-1 codes of the languages of the texts; each text is looked through in all of them: their "
+        "countries' identity numbers, and the words that tell what a number is.",
+    )
+    recognizers: tuple[RecognizerConfig, ...] = Field(
+        (), description="Recognizers of your own. What they find is on, unless `entities` says `keep`."
+    )
+    recognizer_registry: Path | None = Field(None, description="A recognizer registry in Presidio's own YAML form.")
+    names: str = Field(
+        "pii-en",
+        min_length=1,
+        description="The model that finds names and places: `pii-en`, which comes with Helix, `none`, or the folder of "
+        "one that was made like it.",
+    )
+    execution_providers: tuple[ExecutionProvider, ...] = Field(
+        ("CPUExecutionProvider",),
+        min_length=1,
+        description="What runs that model, in order of preference; those of ONNX Runtime.",
+    )
+    nlp_engine: dict[str, Any] | None = Field(
+        None,
+        description="An NLP engine in Presidio's own form (`nlp_engine_name`, `models`, `ner_model_configuration`), "
+        "whose findings are added: any spaCy package, transformers or stanza model.",
+    )
     timeout_seconds: Seconds = Field(10.0, description="A detector that takes longer is an outage.")
     on_outage: Outage = Field("refuse", description="`pass` sends requests on unredacted while no detector answers.")
     tool_definitions: bool = Field(

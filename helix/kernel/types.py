@@ -179,8 +179,11 @@ class Embedder(Protocol):
 class Detector(Protocol):
     """Finds personal data in texts."""
 
-    async def detect(self, texts: Sequence[str], *, language: str = "en") -> Sequence[Sequence[Span]]:
-        """Return the spans of each text, sorted by start, none overlapping another. Raises BackendUnavailable."""
+    async def detect(self, texts: Sequence[str], *, language: str | None = None) -> Sequence[Sequence[Span]]:
+        """Return the spans of each text, sorted by start, none overlapping another. Raises BackendUnavailable.
+
+        A text is taken to be in the language, an ISO 639-1 code; without one, in any that the detector knows.
+        """
         ...
 
 

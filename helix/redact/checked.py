@@ -20,7 +20,7 @@ class CheckedDetector:
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
 
-    async def detect(self, texts: Sequence[str], *, language: str = "en") -> Sequence[Sequence[Span]]:
+    async def detect(self, texts: Sequence[str], *, language: str | None = None) -> Sequence[Sequence[Span]]:
         """The spans of each text, in order, without overlap. Raises BackendUnavailable, and what the detector does."""
         found = await self._detector.detect(texts, language=language)
         try:

@@ -14,8 +14,10 @@ from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerRegist
 import helix
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.types import Span
-from helix.redact.entities import BY_NAMES_MODEL, DEFAULT_ENTITIES, KNOWN_ENTITIES, check_known
+from helix.redact.entities import BY_NAMES_MODEL, KNOWN_ENTITIES, check_known, default_entities
+from helix.redact.languages import check_spoken
 from helix.redact.nlp import open_nlp_engine, zone
+from helix.redact.patterns import bound
 from helix.redact.recognizers import Native
 from helix.redact.recognizers import recognizers as natives
 from helix.redact.scanner import Scanner
@@ -39,6 +41,7 @@ class Engine:
         self,
         *,
         entities: Sequence[str] | None,
+        with_added: bool,
         score_threshold: float,
         languages: Sequence[str],
         recognizers: Iterable[EntityRecognizer],
@@ -52,16 +55,27 @@ class Engine:
         self._foreign = _Foreign(
             [r for r in given if not isinstance(r, Native)], nlp_engine, languages, score_threshold
         )
-        added = {kind for recognizer in (*mine, *self._foreign.recognizers) for kind in recognizer.supported_entities}
-        self.entities = tuple({**DEFAULT_ENTITIES, **dict.fromkeys(sorted(added))} if entities is None else entities)
+        bound(self._foreign.recognizers)
+        asked = {kind for recognizer in given for kind in recognizer.supported_entities}
+        added = asked | {kind for recognizer in self._foreign.recognizers for kind in recognizer.supported_entities}
+        wanted = default_entities(languages, names=False) if entities is None else entities
+        if entities is None or with_added:
+            # Of what a model finds, not what is known and off by default: dates, say, stay as they are.
+            off = KNOWN_ENTITIES.keys() - default_entities(languages, names=True).keys()
+            wanted = [*wanted, *sorted(asked | (added - off))]
+        self.entities = tuple(dict.fromkeys(wanted))
+        check_spoken({*self.entities} - added, languages)
         check_known(self.entities, {*KNOWN_ENTITIES, *BY_NAMES_MODEL, *added})
         self._foreign.narrow(self.entities)
         mine = [recognizer for recognizer in mine if recognizer.supported_entities[0] in self.entities]
+        # One language each, and all of them at once.
+        together = {(language,): None for language in languages} | {tuple(languages): None}
         spoken = {
-            language: [*natives(self.entities, language), *(r for r in mine if r.supported_language == language)]
-            for language in languages
+            some: [*natives(self.entities, *some), *(r for r in mine if r.supported_language in some)]
+            for some in together
         }
-        self._scanners = {language: Scanner(found, score_threshold) for language, found in spoken.items()}
+        self._languages = tuple(languages)
+        self._scanners = {some: Scanner(found, score_threshold) for some, found in spoken.items()}
         self._names = names(self.entities) if "en" in languages else None
         self._score_threshold = score_threshold
         every = [*(r for found in spoken.values() for r in found), *self._foreign.recognizers]
@@ -71,8 +85,10 @@ class Engine:
         self.version = f"{helix.__version__}+r{digest[:12]}{model}"
         """The package's version, a digest of all recognizers and settings, and the model's hash where there is one."""
 
-    def find(self, texts: Sequence[str], language: str, abandoned: Event) -> list[tuple[Span, ...]]:
-        """The spans of each text. Raises BackendUnavailable once `abandoned` is set."""
+    def find(self, texts: Sequence[str], language: str | None, abandoned: Event) -> list[tuple[Span, ...]]:
+        """The spans of each text, in one language or in all. Raises BackendUnavailable once `abandoned` is set."""
+        languages = self._languages if language is None else (language,)
+        foreign = [spoken for spoken in languages if self._foreign.kinds[spoken]]
 
         def going_on() -> None:
             if abandoned.is_set():
@@ -81,23 +97,23 @@ class Engine:
         shadows = [shadow_of(text) for text in texts]
         seen = [text if shadow is None else shadow.text for text, shadow in zip(texts, shadows, strict=True)]
         named: Sequence[Sequence[RecognizerResult]] = [()] * len(texts)
-        if self._names is not None and language == "en":
+        if self._names is not None and "en" in languages:
             named = self._names.analyze_batch(seen, self.entities, going_on=going_on)
         found: list[tuple[Span, ...]] = []
         for text, shadow, read, results in zip(texts, shadows, seen, named, strict=True):
-            spans = [*self._scanners[language].spans(read, going_on)]
+            spans = [*self._scanners[languages].spans(read, going_on)]
             spans += [
                 Span(r.start, r.end, r.entity_type, r.score, "NameRecognizer", "the names model")
                 for r in results
                 if r.score >= self._score_threshold
             ]
-            if self._foreign.kinds[language]:
-                spans += self._foreign.spans(read, language, going_on)
+            for spoken in foreign:
+                spans += self._foreign.spans(read, spoken, going_on)
             if shadow is not None:
                 spans = [shadow.original(span) for span in spans]
-                if self._foreign.kinds[language]:
+                for spoken in foreign:
                     # They may be after what a shadow has not.
-                    spans += self._foreign.spans(text, language, going_on)
+                    spans += self._foreign.spans(text, spoken, going_on)
             found.append(resolve(spans if text.isascii() else whole(text, spans)))
         return found
 

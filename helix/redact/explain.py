@@ -54,7 +54,9 @@ class Explanation:
         }
 
 
-async def explain(detector: Detector, text: str, *, policy: Policy | None = None, language: str = "en") -> Explanation:
+async def explain(
+    detector: Detector, text: str, *, policy: Policy | None = None, language: str | None = None
+) -> Explanation:
     """Redact one text and say why. What would be refused is shown as a placeholder. Raises BackendUnavailable."""
     policy = Policy(DEFAULT_ENTITIES) if policy is None else policy
     shown = policy.without_blocks()

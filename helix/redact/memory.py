@@ -25,7 +25,7 @@ class RememberingDetector:
         self._key = secrets.token_bytes(32)
         self._known: OrderedDict[bytes, tuple[Span, ...]] = OrderedDict()
 
-    async def detect(self, texts: Sequence[str], *, language: str = "en") -> Sequence[Sequence[Span]]:
+    async def detect(self, texts: Sequence[str], *, language: str | None = None) -> Sequence[Sequence[Span]]:
         """The spans of each text. Raises what the detector raises."""
         digests = [self._digest(text, language) for text in texts]
         found = {digest: self._known[digest] for digest in digests if digest in self._known}
@@ -40,6 +40,6 @@ class RememberingDetector:
             self._known.popitem(last=False)
         return [found[digest] for digest in digests]
 
-    def _digest(self, text: str, language: str) -> bytes:
-        data = f"{language}\0{text}".encode("utf-8", "surrogatepass")
+    def _digest(self, text: str, language: str | None) -> bytes:
+        data = f"{language or ''}\0{text}".encode("utf-8", "surrogatepass")
         return blake2b(data, key=self._key, digest_size=16).digest()

@@ -53,7 +53,7 @@ class RedactMiddleware:
         score_threshold: float | Mapping[str, float] = 0.4,
         policy: Policy | None = None,
         allowed: Callable[[Exchange], AllowList | Iterable[Entry]] | None = None,
-        language: str = "en",
+        language: str | None = None,
         on_outage: Literal["refuse", "pass"] = "refuse",
         token_ids: Literal["refuse", "pass"] = "refuse",
         tool_definitions: bool = False,
@@ -70,7 +70,7 @@ class RedactMiddleware:
                 DEFAULT_ENTITIES if entities is None else entities,
                 "placeholder" if every_kind else "keep",
                 score_threshold,
-                language=language,
+                language=language or "en",
             )
         if detector is None:
             check_known(policy.strategies, KNOWN_ENTITIES)

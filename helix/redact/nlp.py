@@ -41,10 +41,7 @@ class BlankNlpEngine(NlpEngine):  # type: ignore[misc]
         """This thread's tokenizer for a language; the multilingual one where spaCy does not know the language."""
         pipelines: dict[str, Language] = self._own.__dict__.setdefault("pipelines", {})
         if language not in pipelines:
-            try:
-                pipelines[language] = spacy.blank(language)
-            except ImportError:
-                pipelines[language] = spacy.blank("xx")
+            pipelines[language] = blank(language)
         return pipelines[language]
 
     def process_text(self, text: str, language: str) -> NlpArtifacts:
@@ -110,7 +107,30 @@ def open_nlp_engine(configuration: Mapping[str, Any] | None, languages: Sequence
     engine = NlpEngineProvider(nlp_configuration=dict(configuration)).create_engine()
     if not engine.is_loaded():
         engine.load()
+    for language in languages:
+        # A language without a model has tokens all the same, and a pipeline without a lemmatizer lemmas.
+        pipeline = engine.nlp.setdefault(language, None) or blank(language)
+        if not pipeline.has_pipe("helix_lemmas"):
+            pipeline.add_pipe("helix_lemmas", last=True)
+        engine.nlp[language] = pipeline
     return engine
+
+
+def blank(language: str) -> Language:
+    """A tokenizer for a language; the multilingual one where spaCy does not know the language."""
+    try:
+        return spacy.blank(language)
+    except ImportError:
+        return spacy.blank("xx")
+
+
+@Language.component("helix_lemmas")  # type: ignore[untyped-decorator]
+def _lemmas(tokens: Any) -> Any:
+    """Lemmas where a pipeline gives none; without them no context word ever matches."""
+    for token in tokens:
+        if not token.lemma_:
+            token.lemma_ = token.lower_
+    return tokens
 
 
 def zone(engine: NlpEngine, language: str) -> AbstractContextManager[Any]:

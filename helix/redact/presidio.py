@@ -37,19 +37,20 @@ class PresidioDetector:
     """A Detector over Presidio's recognizers, run in threads of its own.
 
     `entities` are the kinds to find: of KNOWN_ENTITIES, or of what `recognizers` and `nlp_engine` add; None is the
-    default kinds and all that those recognizers add. Findings under `score_threshold` (0 to 1) are dropped.
-    `recognizers` are anybody's Presidio recognizers. `names` is the model for names and places: the packaged one, the
-    folder of another, or None for patterns alone. It is loaded where a kind that only it finds is looked for, and asked
-    about English texts; `providers` are ONNX Runtime's for it, in order of preference. `nlp_engine` is Presidio's own
-    configuration of an NLP engine, whose findings are added and whose lemmas then serve the given recognizers' context
-    words. More than `max_waiting` calls at once are refused. Opens at first use where nobody opened it. Raises
-    ValueError, also when it opens, where a recognizer decides.
+    default kinds and all that those recognizers add, which `with_added` looks for beside named ones too. Findings
+    under `score_threshold` (0 to 1) are dropped. `recognizers` are anybody's Presidio recognizers. `names` is the model
+    for names and places: the packaged one, the folder of another, or None for patterns alone. It is loaded where a kind
+    that only it finds is looked for, and asked about English texts; `providers` are ONNX Runtime's for it, in order of
+    preference. `nlp_engine` is Presidio's own configuration of an NLP engine, whose findings are added and whose lemmas
+    then serve the given recognizers' context words. More than `max_waiting` calls at once are refused. Opens at first
+    use where nobody opened it. Raises ValueError, also when it opens, where a recognizer decides.
     """
 
     def __init__(
         self,
         *,
         entities: Iterable[str] | None = None,
+        with_added: bool = False,
         score_threshold: float = 0.4,
         languages: Sequence[str] = ("en",),
         recognizers: Recognizers = (),
@@ -71,6 +72,7 @@ class PresidioDetector:
             raise ValueError("languages, workers and max_waiting must not be empty or less than 1")
         self.score_threshold = score_threshold
         self.languages = tuple(languages)
+        self._with_added = with_added
         self._recognizers = recognizers
         self._names = names
         self._nlp_engine = nlp_engine
@@ -94,11 +96,14 @@ class PresidioDetector:
         """Let the threads go."""
         await self._threads.close()
 
-    async def detect(self, texts: Sequence[str], *, language: str = "en") -> Sequence[Sequence[Span]]:
-        """The spans of each text. Raises BackendUnavailable for a language without recognizers, or when too busy."""
-        if language not in self.languages:
+    async def detect(self, texts: Sequence[str], *, language: str | None = None) -> Sequence[Sequence[Span]]:
+        """The spans of each text, in one of its languages or in all of them at once.
+
+        Raises BackendUnavailable for a language without recognizers, or when too busy.
+        """
+        if language is not None and language not in self.languages:
             raise BackendUnavailable(f"the detector of personal data knows {', '.join(self.languages)} alone")
-        if self.entities == ():
+        if self.entities == () and not self._with_added:
             return [() for _ in texts]
         if self._waiting >= self._max_waiting:
             raise BackendUnavailable("the detector of personal data is too busy")
@@ -131,13 +136,15 @@ class PresidioDetector:
     def _load(self) -> Engine:
         try:
             # Presidio and spaCy load these where they are installed: 310 MB that patterns do not need.
-            with without("torch", "transformers") if self._nlp_engine is None else nullcontext():
+            is_light = self._nlp_engine is None and getattr(self._recognizers, "is_light", True)
+            with without("torch", "transformers") if is_light else nullcontext():
                 from helix.redact.engine import Engine
         except ImportError:
             raise BackendUnavailable("Presidio is not installed: pip install 'helix-gateway[redact]'") from None
         given = self._recognizers(self.languages) if callable(self._recognizers) else self._recognizers
         return Engine(
             entities=self.entities,
+            with_added=self._with_added,
             score_threshold=self.score_threshold,
             languages=self.languages,
             recognizers=given,
@@ -153,7 +160,7 @@ class PresidioDetector:
         folder = None if self._names == PACKAGED else self._names
         return NameRecognizer(folder, providers=self._providers, threshold=self.score_threshold)
 
-    def _detect_all(self, texts: Sequence[str], language: str, abandoned: Event) -> list[tuple[Span, ...]]:
+    def _detect_all(self, texts: Sequence[str], language: str | None, abandoned: Event) -> list[tuple[Span, ...]]:
         engine = self._engine
         if engine is None:
             raise BackendUnavailable("the detector of personal data is closed")

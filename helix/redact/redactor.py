@@ -46,7 +46,7 @@ class Redactor:
         detector: Detector | None = None,
         policy: Policy | None = None,
         *,
-        language: str = "en",
+        language: str | None = None,
         on_outage: Literal["refuse", "pass"] = "refuse",
         token_ids: Literal["refuse", "pass"] = "refuse",
         tool_definitions: bool = False,
@@ -187,7 +187,7 @@ class Redactor:
             detector = self._own = PresidioDetector(
                 entities=(*self._policy.sought, *(kind for kind in self._also if kind not in self._policy.sought)),
                 score_threshold=min(self._policy.least_score, self._also_from),
-                languages=(self._language,),
+                languages=(self._language or "en",),
             )
             await self._own.open()
         self._finder = detector

@@ -58,7 +58,7 @@ class Detect:
         """What finds, for the record."""
         return self._detector.version
 
-    async def detect(self, texts: list[str], language: str = "en") -> Sequence[Sequence[Span]]:
+    async def detect(self, texts: list[str], language: str | None = None) -> Sequence[Sequence[Span]]:
         """The spans of each text."""
         return await self._detector.detect(texts, language=language)
 

@@ -64,7 +64,7 @@ class RemoteDetector:
         self._timeout_seconds = timeout_seconds
         self.version = version
 
-    async def detect(self, texts: Sequence[str], *, language: str = "en") -> Sequence[Sequence[Span]]:
+    async def detect(self, texts: Sequence[str], *, language: str | None = None) -> Sequence[Sequence[Span]]:
         """The spans of each text. Raises BackendUnavailable."""
         return await call(  # type: ignore[no-any-return]
             self._handle,

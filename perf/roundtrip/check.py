@@ -49,7 +49,7 @@ class _Recorder:
         self._detector = detector
         self.found: set[str] = set()
 
-    async def detect(self, texts: Sequence[str], *, language: str = "en") -> Sequence[Sequence[Span]]:
+    async def detect(self, texts: Sequence[str], *, language: str | None = None) -> Sequence[Sequence[Span]]:
         """What the detector says."""
         results = await self._detector.detect(texts, language=language)
         self.found |= {

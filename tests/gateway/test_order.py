@@ -20,7 +20,7 @@ class Out:
     def __init__(self) -> None:
         self.asked = 0
 
-    async def detect(self, texts: Sequence[str], *, language: str = "en") -> Sequence[Sequence[Span]]:
+    async def detect(self, texts: Sequence[str], *, language: str | None = None) -> Sequence[Sequence[Span]]:
         self.asked += 1
         raise BackendUnavailable("the detector is out")
 

@@ -25,7 +25,7 @@ class Finder:
     def __init__(self, *, is_down: bool = False) -> None:
         self.is_down = is_down
 
-    async def detect(self, texts: Sequence[str], *, language: str = "en") -> Sequence[Sequence[Span]]:
+    async def detect(self, texts: Sequence[str], *, language: str | None = None) -> Sequence[Sequence[Span]]:
         if self.is_down:
             raise BackendUnavailable("it is down")
         starts = [text.find(EMAIL) for text in texts]

@@ -99,7 +99,7 @@ class FixedDetector:
         self._values = [(value, kind) for kind, values in kinds.items() for value in values]
         self.asked: list[str] = []
 
-    async def detect(self, texts: Sequence[str], *, language: str = "en") -> Sequence[Sequence[Span]]:
+    async def detect(self, texts: Sequence[str], *, language: str | None = None) -> Sequence[Sequence[Span]]:
         self.asked += texts
         return [self._found(text) for text in texts]
 

@@ -125,7 +125,7 @@ def said(reply: Reply) -> Any:
 class Overlapping:
     """A detector that finds whole and part, and what begins in the one and ends in the other, in no order."""
 
-    async def detect(self, texts: Sequence[str], *, language: str = "en") -> Sequence[Sequence[Span]]:
+    async def detect(self, texts: Sequence[str], *, language: str | None = None) -> Sequence[Sequence[Span]]:
         return [
             [
                 Span(at, at + len(part), kind, score)
@@ -542,7 +542,7 @@ async def test_no_object_shows_a_value(presidio: PresidioDetector) -> None:
 class Failing:
     """A detector whose errors repeat what it was shown."""
 
-    async def detect(self, texts: Sequence[str], *, language: str = "en") -> Sequence[Sequence[Span]]:
+    async def detect(self, texts: Sequence[str], *, language: str | None = None) -> Sequence[Sequence[Span]]:
         raise ValueError(f"cannot read {texts!r}")
 
 
@@ -561,7 +561,7 @@ class Misplacing:
     def __init__(self, *spans: Span) -> None:
         self._spans = spans
 
-    async def detect(self, texts: Sequence[str], *, language: str = "en") -> Sequence[Sequence[Span]]:
+    async def detect(self, texts: Sequence[str], *, language: str | None = None) -> Sequence[Sequence[Span]]:
         return [self._spans for _ in texts]
 
 

@@ -33,7 +33,7 @@ _STANDS_IN = re.compile(r"<?MAIL_(\d+)>?")
 class PlantedDetector:
     """Finds what was planted."""
 
-    async def detect(self, texts: Sequence[str], *, language: str = "en") -> Sequence[Sequence[Span]]:
+    async def detect(self, texts: Sequence[str], *, language: str | None = None) -> Sequence[Sequence[Span]]:
         return [[Span(*match.span(), "MAIL", 1.0) for match in _PLANTED.finditer(text)] for text in texts]
 
 

@@ -222,7 +222,7 @@ async def test_a_sentence_waits_no_longer_than_it_may() -> None:
 class OutDetector:
     """One that finds nothing in requests and fails on answers."""
 
-    async def detect(self, texts: Sequence[str], *, language: str = "en") -> Sequence[Sequence[Span]]:
+    async def detect(self, texts: Sequence[str], *, language: str | None = None) -> Sequence[Sequence[Span]]:
         if any("Hi" in text for text in texts):
             return [[] for _ in texts]
         raise BackendUnavailable("out")

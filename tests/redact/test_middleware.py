@@ -280,7 +280,7 @@ class BrokenDetector:
     def __init__(self, error: BaseException) -> None:
         self._error = error
 
-    async def detect(self, texts: Sequence[str], *, language: str = "en") -> Sequence[Sequence[Span]]:
+    async def detect(self, texts: Sequence[str], *, language: str | None = None) -> Sequence[Sequence[Span]]:
         raise self._error
 
 
@@ -290,7 +290,7 @@ class SlowDetector:
     def __init__(self) -> None:
         self.asked = asyncio.Event()
 
-    async def detect(self, texts: Sequence[str], *, language: str = "en") -> Sequence[Sequence[Span]]:
+    async def detect(self, texts: Sequence[str], *, language: str | None = None) -> Sequence[Sequence[Span]]:
         self.asked.set()
         await asyncio.Event().wait()
         raise AssertionError
@@ -299,7 +299,7 @@ class SlowDetector:
 class ShortDetector:
     """One that answers for fewer texts than it was asked about."""
 
-    async def detect(self, texts: Sequence[str], *, language: str = "en") -> Sequence[Sequence[Span]]:
+    async def detect(self, texts: Sequence[str], *, language: str | None = None) -> Sequence[Sequence[Span]]:
         return []
 
 
@@ -309,7 +309,7 @@ class RubbishDetector:
     def __init__(self, found: Any) -> None:
         self._found = found
 
-    async def detect(self, texts: Sequence[str], *, language: str = "en") -> Sequence[Sequence[Span]]:
+    async def detect(self, texts: Sequence[str], *, language: str | None = None) -> Sequence[Sequence[Span]]:
         return self._found  # type: ignore[no-any-return]
 
 
@@ -523,7 +523,7 @@ async def test_an_observer_is_told_once() -> None:
         ({"entities": {"US_SSN": {"strategy": "mask", "character": "ab"}}}, "one visible character"),
         ({"score_threshold": {"US_SSN": 2}}, "0 to 1"),
         ({"entities": {"US_SSN": "mask"}, "policy": Policy({})}, "one or the other"),
-        ({"policy": Policy({"EMIAL": "mask"})}, "known are CREDIT_CARD"),
+        ({"policy": Policy({"EMIAL": "mask"})}, "known are .*CREDIT_CARD"),
         ({"score_threshold": -0.1}, "0 to 1"),
         ({"on_outage": "ignore"}, "'refuse' or 'pass'"),
         ({"timeout_seconds": 0}, "timeout_seconds"),

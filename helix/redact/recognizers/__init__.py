@@ -26,6 +26,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from helix.redact.languages import context_words
+from helix.redact.recognizers import national, secrets
 from helix.redact.recognizers.base import Native
 from helix.redact.recognizers.dates import Date
 from helix.redact.recognizers.email import Email
@@ -37,8 +39,9 @@ from helix.redact.recognizers.phone import NationalPhone, Phone
 __all__ = ["Native", "recognizers"]
 
 
-def recognizers(entities: Sequence[str], language: str) -> list[Native]:
-    """One recognizer or two for each kind, speaking a language."""
+def recognizers(entities: Sequence[str], *languages: str) -> list[Native]:
+    """One recognizer or two for each kind, which know the words and the numbers of these languages."""
+    language = languages[0]
     speaks = {"supported_language": language}
     made: list[Native] = [
         Email(**speaks),
@@ -61,4 +64,10 @@ def recognizers(entities: Sequence[str], language: str) -> list[Native]:
         Date(**speaks),
         Mac(**speaks),
     ]
-    return [recognizer for recognizer in made if recognizer.supported_entities[0] in entities]
+    made += secrets.recognizers(entities, language)
+    found = [recognizer for recognizer in made if recognizer.supported_entities[0] in entities]
+    for recognizer in found:
+        words = context_words(recognizer.supported_entities[0], languages)
+        if words:
+            recognizer.context = [*(recognizer.context or ()), *words]
+    return found + national.recognizers(entities, languages)
