@@ -29,7 +29,10 @@ _BEFORE, _BEHIND = r"(?<![\w<＜〈])", r"(?![\w>＞〉])"
 
 _WORDS = rf"[A-Za-z](?:{_GAP}[A-Za-z0-9]){{0,79}}?"
 _FOUND = re.compile(
-    rf"{_OPEN}{_PAD}(?P<loose>{_WORDS}){_SOME_GAP}(?P<loose_number>{_NUMBER}){_PAD}{_CLOSE}"
+    # A backslash before the first angle is a Markdown's escape only where there is one before the last: else it may be
+    # the caller's, as in a path.
+    rf"(?:(?P<escaped>\\{{1,2}}<)|<|&lt;|&#60;|＜|〈){_PAD}(?P<loose>{_WORDS}){_SOME_GAP}(?P<loose_number>{_NUMBER})"
+    rf"{_PAD}(?(escaped)\\{{1,2}}>|{_CLOSE})"
     rf"|{_BEFORE}(?P<strict>[A-Z](?:{_UNDERSCORE}?[A-Z0-9]){{0,39}}?){_UNDERSCORE}(?P<number>{_NUMBER}){_BEHIND}"
 )
 # Without one of these there is none, and none begins.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,6 +68,25 @@ async def test_the_cache_knows_placeholders_alone(start: Start, echo: Recorder) 
     redis = (await gateway.traces())["Redis"]
     assert "<EMAIL_ADDRESS_1>" in redis
     assert "quaxby" not in redis
+
+
+async def test_a_replayed_answer_passes_the_same_tap(start: Start, echo: Recorder) -> None:
+    """A stream out of the cache gives each caller their own values, and is looked through for others' as it passes."""
+    gateway = await start(
+        cache={"share": "everyone"},
+        redact={"entities": {"EMAIL_ADDRESS": "placeholder"}, "answers": {"entities": {"EMAIL_ADDRESS": "block"}}},
+    )
+    for name in (ANN, BEN):
+        streamed = await gateway.ask(f"Where is the parcel of {name}?", stream=True)
+        assert f"parcel of {name}" in "".join(
+            choice["delta"].get("content") or ""
+            for line in streamed.text.splitlines()
+            if line.startswith("data: {")
+            for choice in json.loads(line[6:])["choices"]
+        )
+        await gateway.cached(1)
+    assert streamed.headers["x-helix-cache"] == "exact"
+    assert len(echo.received) == 1
 
 
 async def test_keys_share_no_answers_unless_told_to(gateway: Running, echo: Recorder) -> None:

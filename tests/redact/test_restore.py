@@ -75,6 +75,7 @@ def test_json_may_spell_the_angles_as_escapes() -> None:
         ("<**PHONE_1**>", "+1 202"),
         ("<PHONE\\_1>", "+1 202"),
         ("\\<PHONE\\_1\\>", "+1 202"),
+        ("C:\\<PHONE_1>\\x", "C:\\+1 202\\x"),
         ("&lt;PHONE_1&gt;", "+1 202"),
         ("&#60;PHONE_1&#62;", "+1 202"),
         ("＜PHONE_1＞", "+1 202"),
