@@ -4,7 +4,7 @@ In eight bits the matrix products are of integers. Each token's activations have
 vector does not depend on what shares its batch (ONNX Runtime's own `quantize_dynamic` has one scale a tensor, and a
 text in a batch comes as far as a cosine of .954 from the same text alone), and each output channel's weights have
 theirs. Weights use seven of the eight bits: AVX2 without VNNI adds two products into 16 bits, and 2 * 255 * 63 stays
-inside them where 2 * 255 * 127 does not, so that every machine computes the same integers.
+inside them where 2 * 255 * 127 does not, so that products are exact on every machine.
 """
 
 from __future__ import annotations
