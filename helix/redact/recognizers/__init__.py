@@ -14,12 +14,14 @@ What differs from Presidio's own, and why (tests/redact/test_equality.py holds t
   those of some scheme; not with other digits or letters round them; in groups that are parted alike.
 - IBAN: lower case too.
 - SSN: the published sample numbers too; groups parted by blanks or dots only beside a context word.
-- phone: digits without any separator, and national formats that phonenumbers does not know, only beside a context word
-  (of which there are more than Presidio has, and "number" is none); no dotted quads, no tables of short numbers.
+- phone: seven digits at least; digits without any separator, and national formats that phonenumbers does not know, only
+  beside a context word (of which there are more than Presidio has, and "number" is none); no dotted quads, no tables.
 - passports, licences, bank accounts, NHS and DEA numbers: only beside a context word. Licences: five digits at least.
+- UK national insurance numbers are looked for; Presidio leaves them off.
 - IP: not loopback, unspecified, multicast, whole networks or masks, nor fewer than three groups of IPv6.
-- URL: only with a scheme. Off by default: URLs, dates, hardware addresses.
-- UUIDs are no kind of their own. User names and passwords in URLs are.
+- URL: only with a scheme, without the quotation marks round it. User names and passwords in it are a kind of their own,
+  and part of what would else be the e-mail address behind them.
+- off by default: URLs, dates, hardware addresses. UUIDs are no kind.
 """
 
 from __future__ import annotations
@@ -49,8 +51,8 @@ def recognizers(entities: Sequence[str], *languages: str) -> list[Native]:
         NationalPhone(**speaks),
         Card(**speaks),
         Iban(**speaks),
+        Itin(**speaks),  # before the next, which has such numbers too
         Ssn(**speaks),
-        Itin(**speaks),
         Passport(**speaks, context=["passport"]),
         License(**speaks, context=["driver", "driving", "license", "licence", "dl", "dln", "cdl", "permit"]),
         BankAccount(**speaks, context=["account", "acct", "bank", "checking", "savings", "debit"]),

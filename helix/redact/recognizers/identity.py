@@ -27,7 +27,7 @@ class Ssn(Clustered, UsSsnRecognizer):  # type: ignore[misc]
     PATTERNS: ClassVar = [
         Pattern("dashes", r"(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])", 0.5),
         Pattern("blanks or dots", r"(?<![\w.])\d{3}([ .])\d{2}\1\d{4}(?![\w.]\w)\b", WEAK),
-        Pattern("other groups", r"\b(?:\d{5}-\d{4}|\d{3}-\d{6}|\d{9})\b", WEAK),
+        Pattern("other groups", r"\b(?:\d{5}-\d{4}|\d{3}-\d{6}|\d{9})\b", 0.05),
     ]
     _SAMPLES = frozenset({"123456789", "987654320", "078051120"})
 
