@@ -6,6 +6,7 @@ import html
 import json
 import re
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Literal
 
 from helix.redact.forms import PLAIN, Forms
@@ -112,8 +113,9 @@ class Restorer:
         """What can be said of a text from some place on, and where what cannot be said yet begins."""
         said: list[str] = []
         waits: int | None = -1
+        stand_ins = self._stand_ins(text, at, form)
         while True:
-            found = self._find(text, at, form)
+            found = next(stand_ins, None)
             if ended:
                 waits = None
             elif waits is not None and waits < at:
@@ -130,21 +132,35 @@ class Restorer:
             quotation.feed(text[first:last])
             at = last
 
-    def _find(self, text: str, at: int, form: Form) -> tuple[int, int, str] | None:
-        """The first stand-in from some place on: where it begins and ends, and what it is in the vault."""
-        found: tuple[int, int, str] | None = None
+    def _stand_ins(self, text: str, at: int, form: Form) -> Iterator[tuple[int, int, str]]:
+        """The stand-ins from some place on: where each begins and ends, and what it is in the vault."""
+        # Each of the two is looked for again only where the other reached over it: so the text is read once.
+        placeholder, word = self._placeholder(text, at, form), self._word(text, at, form)
+        while found := min(filter(None, (placeholder, word)), key=itemgetter(0), default=None):
+            yield found
+            at = found[1]
+            if placeholder is not None and placeholder[0] < at:
+                placeholder = self._placeholder(text, at, form)
+            if word is not None and word[0] < at:
+                word = self._word(text, at, form)
+
+    def _placeholder(self, text: str, at: int, form: Form) -> tuple[int, int, str] | None:
+        """The first placeholder from some place on."""
         if form == "signed":
             match = PLACEHOLDER.search(text, at)
-            found = (*match.span(), match.group()) if match else None
-        elif self._heads:
-            found = self._forms.find(text, at)
-        if self._words is not None:
-            words, names = self._in_json() if form == "json" else (self._words, self._values)
-            place = next(words.between(text, at, len(text)), None)
-            if place is not None and (found is None or place[0] < found[0]):
-                word = text[place[0] : place[1]]
-                found = (*place, names[word] if form == "json" else word)
-        return found
+            return (*match.span(), match.group()) if match else None
+        return self._forms.find(text, at) if self._heads else None
+
+    def _word(self, text: str, at: int, form: Form) -> tuple[int, int, str] | None:
+        """The first stand-in of another form from some place on."""
+        if self._words is None:
+            return None
+        words, names = self._in_json() if form == "json" else (self._words, None)
+        place = next(words.between(text, at, len(text)), None)
+        if place is None:
+            return None
+        word = text[place[0] : place[1]]
+        return *place, word if names is None else names[word]
 
     def _begun(self, text: str, at: int, form: Form) -> int | None:
         """Where the end of a text begins that may yet become a stand-in."""
