@@ -11,7 +11,7 @@ from helix.kernel.errors import BackendUnavailable, ContentBlocked
 from helix.kernel.types import Span
 from helix.kernel.wire import Dialect, Text
 from helix.redact.allowed import AllowList
-from helix.redact.occurrences import Occurrences
+from helix.redact.occurrences import Occurrences, stands_in
 from helix.redact.quotation import Quotation
 from helix.redact.segments import Segment, rewritten, segments
 from helix.redact.strategies import masked
@@ -92,10 +92,11 @@ class Own:
         if value in self._allowed:
             return True
         value = _folded(value)
-        if any(True for _ in Occurrences((value,)).between(self._said, 0, len(self._said))):
+        if stands_in(value, self._said):
             return True
         if _NAME.fullmatch(value):
-            return self._words.issuperset(word for word in _WORD.findall(value) if len(word) > 2)
+            words = [word for word in _WORD.findall(value) if len(word) > 2]
+            return bool(words) and self._words.issuperset(words)
         digits = "".join(filter(str.isdigit, value))
         return len(digits) >= _LEAST_DIGITS and not any(map(str.isalpha, value)) and digits in self._digits
 

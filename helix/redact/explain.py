@@ -10,8 +10,8 @@ from helix.kernel.wire import Text
 from helix.redact.checked import CheckedDetector
 from helix.redact.entities import DEFAULT_ENTITIES
 from helix.redact.policy import Policy
-from helix.redact.redaction import AGAIN, redact
-from helix.redact.segments import segments
+from helix.redact.redaction import AGAIN, offsets, redact
+from helix.redact.segments import Segment, segments
 from helix.redact.vault import Vault, Wording
 
 __all__ = ["Explanation", "explain"]
@@ -60,27 +60,37 @@ async def explain(
     """Redact one text and say why. What would be refused is shown as a placeholder. Raises BackendUnavailable."""
     policy = Policy(DEFAULT_ENTITIES) if policy is None else policy
     shown = policy.without_blocks()
-    texts = [Text((), text)]
-    [spans] = await CheckedDetector(detector).detect([text], language=language)
-    vault = Vault(wording=Wording([text]))
-    redaction = redact(texts, segments(texts), [spans], shown, vault)
-    again = [
-        Span(found.start, found.end, found.kind, found.score, found.recognizer)
-        for found in redaction.findings
-        if found.recognizer == AGAIN
+    whole = Text((), text)
+    parts = segments([whole])
+    found = await CheckedDetector(detector).detect([part.shown for part in parts], language=language)
+    vault = Vault(wording=Wording((text, *(part.value for part in parts))))
+    redaction = redact([whole], parts, found, shown, vault)
+    rows = [
+        (again := Span(told.start, told.end, told.kind, told.score, AGAIN), policy.of(again).name, instead)
+        for told, instead in zip(redaction.findings, redaction.instead, strict=True)
+        if told.recognizer == AGAIN
     ]
-    every = sorted((*spans, *again), key=lambda span: span.start)
-    rows = [_row(span, text[span.start : span.end], policy, shown, vault) for span in every]
+    for part, spans in zip(parts, found, strict=True):
+        for span in spans:
+            start, end = max(span.start - len(part.hint), 0), span.end - len(part.hint)
+            if start < end:
+                place = offsets(part, whole, start, end)
+                said = Span(*place, span.kind, span.score, span.recognizer, span.reason)
+                rows.append((said, *_row(span, part, part.value[start:end], policy, shown, vault)))
+    rows.sort(key=lambda row: row[0].start)
     return Explanation(
-        redaction.edits.get((), text), tuple(every), tuple(row[0] for row in rows), tuple(row[1] for row in rows)
+        redaction.edits.get((), text),
+        tuple(row[0] for row in rows),
+        tuple(row[1] for row in rows),
+        tuple(row[2] for row in rows),
     )
 
 
-def _row(span: Span, value: str, policy: Policy, shown: Policy, vault: Vault) -> tuple[str, str]:
-    """What is done with a span, and what stands there now."""
+def _row(span: Span, part: Segment, value: str, policy: Policy, shown: Policy, vault: Vault) -> tuple[str, str]:
+    """What is done with a value that was found, and what stands there now."""
     if value in policy.allowed:
         return ALLOWED, ""
     action = policy.of(span).name
     if action == "keep":
         return (UNSURE if policy.is_unsure(span) else action), ""
-    return action, shown.instead(shown.of(span), span.kind, value, vault)
+    return action, shown.instead(shown.of(span), span.kind, value, vault, numeric=part.is_number)

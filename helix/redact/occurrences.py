@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-__all__ = ["Occurrences"]
+__all__ = ["Occurrences", "stands_in"]
 
 _WORD = re.compile(r"\w+")
 
@@ -53,6 +53,16 @@ class Occurrences:
             if text[first:] in self._beginnings and not _is_inside_word(text, first):
                 return first
         return None
+
+
+def stands_in(value: str, text: str) -> bool:
+    """Whether a value stands somewhere in a text by itself; a value that has no word in it never does."""
+    if _WORD.search(value) is None:
+        return False
+    at = text.find(value)
+    while at >= 0 and not _is_whole(text, at, at + len(value)):
+        at = text.find(value, at + 1)
+    return at >= 0
 
 
 def _is_whole(text: str, first: int, last: int) -> bool:

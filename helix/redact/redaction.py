@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -10,14 +11,14 @@ from helix.kernel.errors import BackendUnavailable
 from helix.kernel.types import Span
 from helix.kernel.wire import Path, Text
 from helix.redact.allowed import AllowList
+from helix.redact.forms import Forms
 from helix.redact.occurrences import Occurrences
 from helix.redact.policy import Policy
-from helix.redact.restore import Restorer
 from helix.redact.segments import Segment, rewritten
 from helix.redact.strategies import Strategy
-from helix.redact.vault import Endings, Vault
+from helix.redact.vault import Endings, Vault, name_of
 
-__all__ = ["AGAIN", "FINDINGS", "Finding", "Policy", "Redaction", "place", "redact"]
+__all__ = ["AGAIN", "FINDINGS", "Finding", "Policy", "Redaction", "offsets", "place", "redact"]
 
 
 # The dialects' own fields on the way to a text.
@@ -67,21 +68,24 @@ class Redaction:
     counts: dict[str, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     """The first FINDINGS of them."""
+    instead: list[str] = field(default_factory=list, repr=False)
+    """What stands in the place of each of these now."""
     more: int = 0
     """How many findings are not told."""
     blocked: tuple[str, str] | None = None
     """The kind and the place of what may not pass at all; no edits are then made."""
 
-    def note(self, part: Segment, text: Text, act: _Act, at: int, length: int, *, again: bool) -> None:
+    def note(self, part: Segment, text: Text, act: _Act, at: int, length: int, instead: str, *, again: bool) -> None:
         """Count what was done, and tell of it while there is room."""
         self.counts[act.span.kind] = self.counts.get(act.span.kind, 0) + 1
         if len(self.findings) >= FINDINGS:
             self.more += 1
             return
-        start, end = _offsets(part, text, at, at + length)
+        start, end = offsets(part, text, at, at + length)
         recognizer = AGAIN if again else act.span.recognizer
         told = Finding(act.span.kind, place(text.path), start, end, act.span.score, recognizer, act.strategy.name)
         self.findings.append(told)
+        self.instead.append(instead)
 
 
 class _Act(NamedTuple):
@@ -130,13 +134,14 @@ def redact(
     if not any(inside):
         return redaction
     substitutes = _Substitutes(policy, vault)
-    endings = Endings.of_kinds(frozenset(act.span.kind for acts in inside for act in acts))
+    kinds = frozenset(act.span.kind for acts in inside for act in acts)
+    endings, forms = Endings.of_kinds(kinds), Forms(map(name_of, kinds))
     changed: list[list[tuple[int, int, str]]] = []
     for part, acts in zip(parts, inside, strict=True):
         # What is written here is reserved before anything that is found here gets a number, and after what came before:
         # so the numbers follow from the request's beginning alone, and stay as they are when more is said.
         written = endings.of(part.value)
-        forged = list(Restorer(vault).found(part.value)) if vault.gave(written) else []
+        typed = list(_typed(part.value, forms, vault)) if vault.gave(written) else []
         vault.reserve(written)
         places: list[tuple[int, int, str]] = []
         for act in acts:
@@ -145,11 +150,13 @@ def redact(
             if act.strategy.name == "block":
                 text = texts[part.source]
                 refused = Redaction(blocked=(act.span.kind, place(text.path)))
-                refused.note(part, text, act, act.span.start, len(value), again=False)
+                refused.note(part, text, act, act.span.start, len(value), "", again=False)
                 return refused
             places.append((act.span.start, act.span.end, substitutes.of(value, part)))
-        for start, end, kind in forged:
-            if not any(start < last and first < end for first, last, _ in places):
+        of_values = list(places)
+        for start, end, kind in typed:
+            before = bisect_left(of_values, (end,))
+            if not before or of_values[before - 1][1] <= start:
                 places.append((start, end, vault.placeholder(kind, part.value[start:end])))
         changed.append(sorted(places))
     anywhere = Occurrences(substitutes.acts)
@@ -162,12 +169,14 @@ def redact(
         for start, end, instead in (*places, (len(part.value), len(part.value), "")):
             for first, last in anywhere.between(part.value, at, start):
                 value = part.value[first:last]
-                pieces += (part.value[at:first], substitutes.of(value, part))
-                redaction.note(part, text, substitutes.acts[value], first, len(value), again=True)
+                made = substitutes.of(value, part)
+                pieces += (part.value[at:first], made)
+                redaction.note(part, text, substitutes.acts[value], first, len(value), made, again=True)
                 at = last
             pieces += (part.value[at:start], instead)
             if start in ours:
-                redaction.note(part, text, substitutes.acts[part.value[start:end]], start, end - start, again=False)
+                act = substitutes.acts[part.value[start:end]]
+                redaction.note(part, text, act, start, end - start, instead, again=False)
             at = end
         if len(pieces) > 2:
             rewrites.setdefault(part.source, []).append((part, "".join(pieces)))
@@ -182,7 +191,16 @@ def place(path: Path) -> str:
     return "".join(named).removeprefix(".")
 
 
-def _offsets(part: Segment, text: Text, start: int, end: int) -> tuple[int, int]:
+def _typed(text: str, forms: Forms, vault: Vault) -> Iterator[tuple[int, int, str]]:
+    """Where a text says what would be put back for a placeholder: start, end, and the kind that it names."""
+    at = 0
+    while found := forms.find(text, at):
+        first, at, name = found
+        if name in vault.values:
+            yield first, at, name[1:].rpartition("_")[0]
+
+
+def offsets(part: Segment, text: Text, start: int, end: int) -> tuple[int, int]:
     """Where characters of a segment's value stand in its text; the whole of a string that spells them otherwise."""
     outer = part
     while outer.within is not None:

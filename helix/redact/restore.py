@@ -81,14 +81,6 @@ class Restorer:
         """Whether an event's data, JSON, may hold a placeholder, or the beginning of one at the end of a string."""
         return self._forms.may_stand_in(data)
 
-    def found(self, text: str) -> Iterator[tuple[int, int, str]]:
-        """Where a text says what would be put back for a placeholder: start, end, and the kind that it names."""
-        at = 0
-        while self._heads and (found := self._forms.find(text, at)):
-            first, at, name = found
-            if name in self._values:
-                yield first, at, name[1:].rpartition("_")[0]
-
     def whole(self, text: str, form: Form = "text", *, counts: bool = True) -> str:
         """A whole text with its values; `counts` is False for a repetition of what was counted before."""
         before = self.restored, self.unknown

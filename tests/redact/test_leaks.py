@@ -93,10 +93,11 @@ async def test_the_callers_own_values_are_no_leak() -> None:
         ("4111-1111-1111-1112", False),
         ("an@x.com", False),
         ("nn@x.com", False),
+        ("Bo Xi", False),
     ],
 )
 def test_what_is_the_callers_own(value: str, own: bool) -> None:
-    """Case, spacing, parts and punctuation do not make it another's."""
+    """Case, spacing, parts and punctuation do not make it another's; that its words are short does not make it ours."""
     assert Own(["I'm Ann Smith, ann@x.com", "card 4111 1111 1111 1111"]).has(value) is own
 
 

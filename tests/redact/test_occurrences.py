@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix.redact.occurrences import Occurrences
+from helix.redact.occurrences import Occurrences, stands_in
 
 
 def _found(values: list[str], text: str) -> list[str]:
@@ -23,6 +23,23 @@ def test_values_may_begin_and_end_with_signs() -> None:
     """A plus or a bracket belongs to the value, and ends the word before it."""
     text = "call +1 202, a+1 202 or (a)(a)b --"
     assert _found(["+1 202", "(a)", "--"], text) == ["+1 202", "+1 202", "(a)", "(a)"]
+
+
+def test_many_values_may_begin_with_one_word() -> None:
+    """The longest of those that stand there is found, and of shapes that others have nothing else."""
+    values = [f"10.0.{third}.{fourth}" for third in range(1, 30) for fourth in range(1, 30)]
+    assert _found([*values, "10.0.1.2 (gw)"], "10.0.1.2 (gw) 10.0.1.2 10.0.29.29 10.0.99.1 10.0.1.290") == [
+        "10.0.1.2 (gw)",
+        "10.0.1.2",
+        "10.0.29.29",
+    ]
+
+
+def test_one_value_in_a_text() -> None:
+    """By itself, or not at all."""
+    assert stands_in("ann", "joann, ann")
+    assert not stands_in("ann", "joann, anna")
+    assert not stands_in("--", "a -- b")
 
 
 def test_only_between() -> None:

@@ -140,6 +140,17 @@ def test_other_stand_ins_are_whole_words() -> None:
     )
 
 
+def test_stand_ins_of_both_forms_come_back_in_whatever_order() -> None:
+    """What is found first is put back first, also where one form stands inside the other."""
+    vault = Vault()
+    for form, value, stand_in in (("", "Jane", "<PERSON_1>"), ("s", "Bob", "Ada"), ("s", "Eve", "PERSON_1 Lee")):
+        vault.keep(form, value, stand_in)
+    restorer = Restorer(vault)
+    assert restorer.whole("Ada <PERSON_1> Ada Ada PERSON_1 <PERSON_1>") == "Bob Jane Bob Bob Jane Jane"
+    assert restorer.whole("Ada, PERSON_1 Lee, Ada") == "Bob, Jane Lee, Bob"
+    assert restorer.whole("<PERSON_1>, Ada PERSON_1") == "Jane, Bob Jane"
+
+
 def test_a_stand_in_waits_no_longer_than_it_must() -> None:
     """A word that goes on otherwise is let go at once."""
     running = RunningText(Restorer(SURROGATES))
