@@ -9,17 +9,29 @@ from concurrent.futures import Executor
 from typing import Any, Protocol
 
 from helix.kernel.types import Detector, Span
-from helix.redact import DEFAULT_ENTITIES, KNOWN_ENTITIES, PresidioDetector
-from helix.redact.entities import BY_NAMES_MODEL
+from helix.redact import KNOWN_ENTITIES, PresidioDetector
+from helix.redact.entities import BY_NAMES_MODEL, default_entities
+from helix.redact.languages import NATIONAL
 from perf.process import Unavailable
 
-__all__ = ["THRESHOLD", "Finder", "Helix", "Stock", "helix_detectors"]
+__all__ = [
+    "DEFAULTS",
+    "LIKE_STOCK",
+    "NAMES",
+    "PATTERNS",
+    "STOCK",
+    "THRESHOLD",
+    "Finder",
+    "Helix",
+    "Stock",
+    "helix_detectors",
+]
+
+STOCK, PATTERNS, NAMES = "presidio", "helix patterns", "helix names"
+DEFAULTS, LIKE_STOCK = ", default kinds", ", Presidio's kinds"
 
 THRESHOLD = 0.4
 """The least score that counts: Presidio's evaluations, and Helix, use this one."""
-
-
-_NAMES_BY_DEFAULT = ("PERSON", "LOCATION", "NRP")
 
 
 class Finder(Protocol):
@@ -154,13 +166,26 @@ class Helix:
         return taken
 
 
-def helix_detectors() -> dict[str, tuple[PresidioDetector, Iterable[str]]]:
-    """Helix with patterns alone, and with names: for every kind, and for what is on by default; and those kinds."""
-    every = {*KNOWN_ENTITIES, *BY_NAMES_MODEL}
-    default = {*DEFAULT_ENTITIES, *_NAMES_BY_DEFAULT}
-    made: dict[str, tuple[PresidioDetector, Iterable[str]]] = {}
-    for name, kinds in (("", every), (", default kinds", default)):
-        by_patterns = sorted(kinds - BY_NAMES_MODEL)
-        made[f"helix patterns{name}"] = PresidioDetector(entities=by_patterns, names=None), by_patterns
-        made[f"helix names{name}"] = PresidioDetector(entities=sorted(kinds)), kinds
-    return made
+def helix_detectors(stock: Iterable[str]) -> dict[str, tuple[PresidioDetector, Iterable[str]]]:
+    """Helix with patterns alone and with names: for every kind of English texts, and for what is on by default.
+
+    Patterns also for the kinds of stock Presidio (`stock`), to be timed beside it. Each with the kinds it looks for.
+    """
+    elsewhere = {kind for language, kinds in NATIONAL.items() if language != "en" for kind in kinds}
+    every, default = {*KNOWN_ENTITIES} - elsewhere, {*default_entities(["en"], names=True)}
+    kinds = {
+        PATTERNS: every - BY_NAMES_MODEL,
+        NAMES: every,
+        PATTERNS + DEFAULTS: default - BY_NAMES_MODEL,
+        NAMES + DEFAULTS: default,
+        PATTERNS + LIKE_STOCK: every.intersection(stock),
+    }
+    return {
+        name: (
+            PresidioDetector(entities=sorted(of))
+            if name.startswith(NAMES)
+            else PresidioDetector(entities=sorted(of), names=None),
+            of,
+        )
+        for name, of in kinds.items()
+    }
