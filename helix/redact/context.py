@@ -33,6 +33,9 @@ class ContextWords:
         # A text without any of these has none of the phrases in any form.
         self._stems = tuple({folded.split()[0] for folded in self._phrases if folded.strip()})
 
+    def __bool__(self) -> bool:
+        return bool(self._stems)
+
     def stems_in(self, reading: Reading) -> list[str]:
         """The beginnings of context words that occur somewhere in a text, perhaps inside other words."""
         lowered = reading.lowered

@@ -38,6 +38,8 @@ _LATIN = re.compile("[A-Za-z]")
 # What separates the labels of a domain (RFC 3490) beside the full stop.
 _DOTS = re.compile(r"[\u3002\uff61](?<=[0-9A-Za-z].)(?=[0-9A-Za-z])")
 
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
+
 
 def _plain(character: str) -> str:
     """The ASCII character that another one is by another name; itself where it is none."""
@@ -56,11 +58,10 @@ def _plain(character: str) -> str:
 
 
 @cache
-def _other_names() -> tuple[re.Pattern[str], dict[str, str]]:
-    """The characters that are others by another name, as a pattern and one by one."""
-    every = ((chr(code), _plain(chr(code))) for code in range(0x80, 0x20000))
-    names = {character: plain for character, plain in every if character != plain}
-    return re.compile(f"[{''.join(names)}]"), names
+def _other_names() -> dict[int, str]:
+    """The characters that are others by another name, for `str.translate`."""
+    every = ((code, _plain(chr(code))) for code in range(0x80, 0x20000))
+    return {code: plain for code, plain in every if chr(code) != plain}
 
 
 class Shadow:
@@ -94,8 +95,9 @@ def shadow_of(text: str) -> Shadow | None:
         starts.append(length)
         deltas.append(end - length)
     pieces.append(text[at:])
-    others, names = _other_names()
-    seen = others.sub(lambda other: names[other.group()], "".join(pieces))
+    names = _other_names()
+    # `str.translate` looks up every character of a text; most are ASCII.
+    seen = _BEYOND_ASCII.sub(lambda run: run.group().translate(names), "".join(pieces))
     if not seen.isascii():
         seen = _latin(_DOTS.sub(".", seen))
     return None if seen == text else Shadow(seen, starts, deltas)

@@ -125,7 +125,7 @@ async def test_a_finding_says_why(presidio: PresidioDetector) -> None:
     [spans] = await presidio.detect([text])
     assert [(span.recognizer, span.reason) for span in spans] == [
         ("Ssn", "pattern 'dashes', beside 'ssn'"),
-        ("Card", "pattern 'groups', checked"),
+        ("Card", "pattern 'fours', checked"),
         ("Phone", "a number of phonenumbers', beside 'call'"),
         ("Email", "pattern 'address', checked"),
     ]

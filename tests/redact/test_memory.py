@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 
 from helix.redact.memory import RememberingDetector
@@ -46,3 +47,21 @@ async def test_no_text_is_kept() -> None:
     other = RememberingDetector(FixedDetector(X=["secret"]), entries=2)
     await other.detect(["a secret text"])
     assert set(detector._known) != set(other._known)
+
+
+async def test_what_is_held_is_bounded() -> None:
+    """By the findings as well: a text that is full of them counts for many, and goes when others come."""
+    inner = FixedDetector(X=["x"])
+    detector = RememberingDetector(inner, entries=100, spans=10)
+    for text in ("x" * 6, "x" * 4, "plain", "xx", "x" * 50, "plain"):
+        await detector.detect([text])
+        assert sum(map(len, detector._known.values())) == detector._held <= 10
+    assert inner.asked == ["x" * 6, "x" * 4, "plain", "xx", "x" * 50, "plain"]
+
+
+async def test_two_calls_at_once_keep_the_count() -> None:
+    """Both find the same text new, and it is held once."""
+    inner = FixedDetector(X=["x"])
+    detector = RememberingDetector(inner, entries=100, spans=10)
+    await asyncio.gather(*(detector.detect(["xx"]) for _ in range(3)))
+    assert detector._held == 2

@@ -11,7 +11,7 @@ import regex  # type: ignore[import-untyped]
 from presidio_analyzer import AnalysisExplanation, Pattern, PatternRecognizer, RecognizerResult
 
 from helix.redact.context import ContextWords
-from helix.redact.reading import Reading, Window
+from helix.redact.reading import DIGITS, Reading, Window
 
 __all__ = ["WEAK", "Anchored", "Clustered", "Found", "Native"]
 
@@ -37,6 +37,9 @@ class Native(PatternRecognizer):  # type: ignore[misc]
     What it finds in its windows is what it would find in the whole text. Stands before one of Presidio's recognizers,
     and may be used in anybody's AnalyzerEngine like it.
     """
+
+    needs: ClassVar[str] = ""
+    """What a text holds in which it finds anything: some characters, DIGIT or DIGITS."""
 
     tail: ClassVar[int] = 0
     """How many characters behind a window's end something may reach that begins in the window."""
@@ -131,6 +134,7 @@ class _Rule(NamedTuple):
 class Clustered(Native):
     """Finds what holds at least so many digits with little between them."""
 
+    needs = DIGITS
     digits: ClassVar[int]
     # Letters may stand before the first digit, and after the last an extension.
     lead: ClassVar[int] = 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from presidio_analyzer.predefined_recognizers import DateRecognizer
 
+from helix.redact.reading import DIGIT
 from helix.redact.recognizers.base import Anchored
 
 __all__ = ["Date"]
@@ -17,6 +18,7 @@ _MONTHS = "|".join(
 class Date(Anchored, DateRecognizer):  # type: ignore[misc]
     """Dates, as Presidio has them."""
 
+    needs = DIGIT
     is_certain = True
     anchor = rf"[/.-](?:(?<=\d[/.-])(?:\d|{_MONTHS})|(?<=(?:{_MONTHS})-)\d)"
     around = r"\w/.:+-"

@@ -17,6 +17,7 @@ __all__ = ["Email"]
 class Email(Anchored, EmailRecognizer):  # type: ignore[misc]
     """E-mail addresses, known by the packaged public suffix list: nothing is fetched."""
 
+    needs = "@"
     is_certain = True
     # A run of characters that may stand before an @ is entered where it begins, or where the last address ended, and
     # nothing is given back. A local part begins with a letter or digit and does not end with a dot; a domain has a dot.

@@ -14,7 +14,7 @@ from presidio_analyzer.predefined_recognizers import (
     UsBankRecognizer,
 )
 
-from helix.redact.reading import Reading
+from helix.redact.reading import DIGIT, LONG_WORD, Reading
 from helix.redact.recognizers.base import Anchored, Clustered, Found, Native
 
 __all__ = ["BankAccount", "Card", "Crypto", "Iban"]
@@ -54,6 +54,7 @@ class Card(Clustered, CreditCardRecognizer):  # type: ignore[misc]
 class Iban(Native, IbanRecognizer):  # type: ignore[misc]
     """International bank account numbers, in lower case too."""
 
+    needs = DIGIT
     is_certain = True
     _START = re.compile(r"\d\d(?<=[A-Za-z]{2}\d\d)")
     # Not of two letters and two digits to begin with alone: of at least eight more (the shortest has fifteen in all).
@@ -93,6 +94,7 @@ class BankAccount(Clustered, UsBankRecognizer):  # type: ignore[misc]
 class Crypto(Anchored, CryptoRecognizer):  # type: ignore[misc]
     """Bitcoin addresses with a valid checksum."""
 
+    needs = LONG_WORD
     is_certain = True
     anchor = r"[0-9A-Za-z]{26}"
     around = "0-9A-Za-z"

@@ -15,6 +15,7 @@ from presidio_analyzer.predefined_recognizers import (
     UsSsnRecognizer,
 )
 
+from helix.redact.reading import DIGIT
 from helix.redact.recognizers.base import WEAK, Anchored, Clustered
 
 __all__ = ["Dea", "Itin", "License", "Nhs", "Nino", "Passport", "Ssn"]
@@ -52,6 +53,7 @@ class Passport(Clustered, UsPassportRecognizer):  # type: ignore[misc]
 class License(Anchored, UsLicenseRecognizer):  # type: ignore[misc]
     """US driver's licence numbers."""
 
+    needs = DIGIT
     # Five digits among up to three letters: two of them stand side by side.
     anchor = r"\d\d"
     around = r"^\W_"

@@ -50,6 +50,7 @@ class Mac(Anchored, MacAddressRecognizer):  # type: ignore[misc]
 class Url(Anchored, UrlRecognizer):  # type: ignore[misc]
     """URLs with a scheme."""
 
+    needs = "://"
     is_certain = True
     anchor = "://"
     around = r"^\s()<>\"'"
@@ -59,6 +60,7 @@ class Url(Anchored, UrlRecognizer):  # type: ignore[misc]
 class UrlCredentials(Anchored, PatternRecognizer):  # type: ignore[misc]
     """User name and password before the host of a URL."""
 
+    needs = "://"
     is_certain = True
     anchor = "://"
     around = r"^\s<>\"'"

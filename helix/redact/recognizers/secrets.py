@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 import regex  # type: ignore[import-untyped]
 from presidio_analyzer import LocalRecognizer, Pattern
 
-from helix.redact.reading import Reading
+from helix.redact.reading import LONG_WORD, Reading
 from helix.redact.recognizers.base import Found, Native
 from helix.redact.recognizers.keys import KEY_FORMATS
 
@@ -76,6 +76,7 @@ class _Secret(Native):
 class ApiKey(_Secret):
     """Keys in the form that a provider gives them."""
 
+    needs = LONG_WORD
     KIND = "API_KEY"
     _FORMATS = tuple((regex.compile(rf"(?<![A-Za-z0-9])(?:{f.regex})(?![A-Za-z0-9])"), f) for f in KEY_FORMATS)
     _MARKS = tuple((mark, index) for index, form in enumerate(KEY_FORMATS) for mark in form.marks)
@@ -94,6 +95,7 @@ class ApiKey(_Secret):
 class Jwt(_Secret):
     """JSON web tokens: signed (RFC 7515) or encrypted (RFC 7516), with a header that is one."""
 
+    needs = "eyJ"
     KIND = "JWT"
     _FORM = regex.compile(r"(?<![\w.-])(eyJ[\w-]{8,}+)(?:\.[\w-]*+){2,4}(?![\w-])")
 
@@ -125,6 +127,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/]{16}")
 class PrivateKey(_Secret):
     """Private keys as PEM blocks (RFC 7468), also one that begins, or ends, outside of the text."""
 
+    needs = "PRIVATE KEY"
     KIND = "PRIVATE_KEY"
 
     def found(self, reading: Reading, start: int, end: int, floor: float) -> Iterator[Found]:
@@ -146,6 +149,7 @@ _ASSIGNED = r"""["'`]?\s{0,3}(?::=|=>|[:=]|\b(?:is|ist|es|est|lautet)\b:?)\s{0,3
 class Secret(_Secret):
     """What looks random and stands after a word such as secret, token or api key; credentials of HTTP headers."""
 
+    needs = LONG_WORD
     KIND = "SECRET"
     _WORDS = ("secret", "token", "key", "credential", "bearer", "basic", "authorization")
     _NAMES = (
