@@ -58,7 +58,9 @@ NAMES: dict[str, Measure] = {
     "soak": lambda place, options: soak.measure(place, options.seconds or 600.0, options.rate),
     "replay": _replay,
     "pii": lambda place, options: pii.measure(options.data),
-    "roundtrip": lambda place, options: roundtrip.measure(options.count or 10_000, options.data, options.seed),
+    "roundtrip": lambda place, options: roundtrip.measure(
+        options.count or 10_000, options.data, options.seed, options.strategy
+    ),
     "embed": lambda place, options: embed.measure(options.data),
 }
 _NOT_IN_ALL = {"soak", "roundtrip"}
@@ -158,6 +160,7 @@ def _arguments() -> Options:
         "--data", type=Path, default=_DATA, help="pii, embed: the folder with their texts; all leaves them out without"
     )
     parser.add_argument("--seed", type=int, default=0, help="roundtrip: other conversations")
+    parser.add_argument("--strategy", choices=["placeholder", "surrogate"], default="placeholder", help="roundtrip")
     parser.add_argument("--out", type=Path, help="write the JSON object to this file too")
     options = parser.parse_args()
     if options.seconds is not None and options.seconds <= 0:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from helix.redact import Policy, PresidioDetector
 from perf.pii.sets import corpora
 from perf.process import Unavailable
 from perf.roundtrip.check import Counts, Stage
@@ -55,12 +56,10 @@ def perform(
     return [words for _, words in sorted(failed)]
 
 
-def measure(count: int, folder: Path, seed: int = 0) -> dict[str, Any]:
+def measure(count: int, folder: Path, seed: int = 0, strategy: str = "placeholder") -> dict[str, Any]:
     """Check `count` conversations with the built-in detector. What fails is told in full: all of it is made up."""
-    from helix.redact import PresidioDetector
-
     detector = PresidioDetector()
-    stage = Stage(detector)
+    stage = Stage(detector, policy=Policy({}, strategy))
     with asyncio.Runner() as runner:
         runner.run(detector.open())
         failed = perform(stage, runner, count, corpus_texts(folder), seed=seed)
@@ -68,4 +67,4 @@ def measure(count: int, folder: Path, seed: int = 0) -> dict[str, Any]:
     faults = failed[:_MOST_TOLD]
     if stage.counts.conversations + len(failed) < count:
         faults.append(f"only {stage.counts.conversations} conversations were checked")
-    return {"counts": asdict(stage.counts), "failed": len(failed), "seed": seed, "faults": faults}
+    return {"counts": asdict(stage.counts), "failed": len(failed), "seed": seed, "strategy": strategy, "faults": faults}

@@ -74,7 +74,7 @@ class Stage:
     async def check(self, conversation: Conversation) -> None:
         """Carry one conversation out. Raises Differs."""
         self._conversation = conversation
-        self._asked = asked = conversation.shape.ask(conversation.system, conversation.turns)
+        self._asked = asked = _labelled(conversation)
         self._recorder.found.clear()
         self._received = None
         dialect = conversation.shape.dialect
@@ -162,6 +162,16 @@ class Stage:
         scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
         await self._app(scope, receive, send)
         return bytes(sent)
+
+
+def _labelled(conversation: Conversation) -> Asked:
+    shape = conversation.shape
+    asked = shape.ask(conversation.system, conversation.turns)
+    if conversation.label:
+        first, *inner = shape.label
+        asked.request[str(first)] = {inner[0]: conversation.label} if inner else conversation.label
+        asked.texts.append(shape.label)
+    return asked
 
 
 def _quoted(asked: Asked, request: Any) -> tuple[str, Any]:

@@ -18,9 +18,10 @@ _KEYS = ("to", "ssn", "card", "phone", "userName", "notes", "id", "2", "e-mail")
 
 @dataclass(frozen=True)
 class Conversation:
-    """What is said in which dialect, whether the answer is streamed, and how the stream is cut (`seed`)."""
+    """What is said by whom in which dialect, whether the answer is streamed, and how a stream is cut (`seed`)."""
 
     shape: Shape
+    label: str
     system: str
     turns: tuple[Turn, ...]
     stream: bool
@@ -61,6 +62,7 @@ def conversations(draw: st.DrawFn, corpus: Sequence[str] = ()) -> Conversation:
         )
     return Conversation(
         shape,
+        draw(st.one_of(st.just(""), st.sampled_from(pool), text)),
         draw(text),
         tuple(turns),
         draw(st.booleans()),

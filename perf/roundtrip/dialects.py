@@ -39,6 +39,9 @@ class Shape(ABC):
 
     dialect: Dialect
 
+    label: Path = ("user",)
+    """Where the caller may say who is asking."""
+
     @abstractmethod
     def ask(self, system: str, turns: Sequence[Turn]) -> Asked:
         """A request."""
@@ -171,6 +174,7 @@ class Messages(Shape):
     """Anthropic's messages."""
 
     dialect = wire.MESSAGES
+    label = ("metadata", "user_id")
 
     def ask(self, system: str, turns: Sequence[Turn]) -> Asked:
         """A system text, and messages of blocks."""

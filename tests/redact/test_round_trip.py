@@ -39,7 +39,7 @@ def test_nothing_is_seen_and_everything_comes_back(
 
 
 def _conversation(number: int, text: str, *, stream: bool) -> Conversation:
-    return Conversation(SHAPES[number], "Be kind.", (Turn("user", text),), stream, 3, 1)
+    return Conversation(SHAPES[number], "u-1", "Be kind.", (Turn("user", text),), stream, 3, 1)
 
 
 @pytest.mark.parametrize("stream", [False, True])
