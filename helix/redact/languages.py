@@ -15,13 +15,15 @@ __all__ = ["LANGUAGES", "NATIONAL", "National", "check_languages", "check_spoken
 class National(NamedTuple):
     """A country's number: the recognizer that finds it, what it is, and whether it is looked for unless configured.
 
-    `in_context`: its form is so common that it counts only beside a context word.
+    `in_context`: its form is so common that it counts only beside a context word. `is_certain`: it counts in what looks
+    technical too, since its letter may make it look like a digest.
     """
 
     recognizer: str
     about: str
     by_default: bool = False
     in_context: bool = False
+    is_certain: bool = False
 
 
 # By language, then kind. What names a business, a vehicle or a place is known, but left alone unless configured.
@@ -62,7 +64,9 @@ NATIONAL: Mapping[str, Mapping[str, National]] = {
         "DE_LANR": National("DeLanrRecognizer", "German physicians' numbers", True, True),
         "DE_PASSPORT": National("DePassportRecognizer", "German passport numbers", True, True),
         "DE_PLZ": National("DePlzRecognizer", "German postcodes"),
-        "DE_SOCIAL_SECURITY": National("DeSocialSecurityRecognizer", "German pension insurance numbers", True),
+        "DE_SOCIAL_SECURITY": National(
+            "DeSocialSecurityRecognizer", "German pension insurance numbers", True, False, True
+        ),
         "DE_TAX_ID": National("DeTaxIdRecognizer", "German tax identification numbers", True),
         "DE_TAX_NUMBER": National("DeTaxNumberRecognizer", "German tax numbers", True, True),
         "DE_VAT_ID": National("DeVatIdRecognizer", "German VAT numbers"),
@@ -78,7 +82,7 @@ NATIONAL: Mapping[str, Mapping[str, National]] = {
         ),
     },
     "fr": {
-        "FR_NIR": National("FrNir", "French social security numbers (NIR, INSEE) with a valid key", True),
+        "FR_NIR": National("FrNir", "French social security numbers (NIR, INSEE) with a valid key", True, False, True),
         "FR_PASSPORT": National("FrPassport", "French passport numbers", True, True),
         "FR_TAX_ID": National("FrTaxId", "French tax numbers (SPI) with a valid key", True, True),
     },
@@ -123,58 +127,58 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "EMAIL_ADDRESS": "mail mailadresse",
     },
     "es": {
-        "PHONE_NUMBER": "teléfono telefono móvil movil celular llamar llámame llame fax tel número",
+        "PHONE_NUMBER": "teléfono telefono móvil movil celular llamar llámame llame fax tel",
         "CREDIT_CARD": "tarjeta crédito credito débito",
         "US_BANK_NUMBER": "cuenta",
         "DATE_TIME": "fecha nacimiento nacido nacida",
         "EMAIL_ADDRESS": "correo",
     },
     "fr": {
-        "PHONE_NUMBER": "téléphone telephone portable mobile appeler appelez joindre fax tél tel numéro",
+        "PHONE_NUMBER": "téléphone telephone portable mobile appeler appelez joindre fax tél tel",
         "CREDIT_CARD": "carte bancaire bleue crédit",
         "US_BANK_NUMBER": "compte",
         "DATE_TIME": "date né née naissance",
         "EMAIL_ADDRESS": "courriel mél",
     },
     "it": {
-        "PHONE_NUMBER": "telefono cellulare chiamare chiamami fax tel numero",
+        "PHONE_NUMBER": "telefono cellulare chiamare chiamami fax tel",
         "CREDIT_CARD": "carta credito",
         "US_BANK_NUMBER": "conto",
         "DATE_TIME": "data nato nata nascita",
         "EMAIL_ADDRESS": "posta",
     },
     "nl": {
-        "PHONE_NUMBER": "telefoon telefoonnummer mobiel bellen bereikbaar tel nummer",
+        "PHONE_NUMBER": "telefoon telefoonnummer mobiel bellen bereikbaar tel",
         "CREDIT_CARD": "creditcard kaart",
         "US_BANK_NUMBER": "rekening rekeningnummer",
         "DATE_TIME": "datum geboren geboortedatum",
     },
     "pl": {
-        "PHONE_NUMBER": "telefon telefonu komórka zadzwoń dzwonić tel numer",
+        "PHONE_NUMBER": "telefon telefonu komórka zadzwoń dzwonić tel",
         "CREDIT_CARD": "karta karty",
         "US_BANK_NUMBER": "konto konta rachunek",
         "DATE_TIME": "data urodzenia urodzony urodzona",
     },
     "pt": {
-        "PHONE_NUMBER": "telefone telemóvel celular ligar ligue tel número",
+        "PHONE_NUMBER": "telefone telemóvel celular ligar ligue tel",
         "CREDIT_CARD": "cartão crédito",
         "US_BANK_NUMBER": "conta",
         "DATE_TIME": "data nascimento nascido nascida",
     },
     "sv": {
-        "PHONE_NUMBER": "telefon telefonnummer mobil mobilnummer ring ringa tel nummer",
+        "PHONE_NUMBER": "telefon telefonnummer mobil mobilnummer ring ringa tel",
         "CREDIT_CARD": "kort kortnummer kreditkort",
         "US_BANK_NUMBER": "konto kontonummer",
         "DATE_TIME": "datum född födelsedatum",
     },
     "fi": {
-        "PHONE_NUMBER": "puhelin puhelinnumero matkapuhelin soita puh numero",
+        "PHONE_NUMBER": "puhelin puhelinnumero matkapuhelin soita puh",
         "CREDIT_CARD": "kortti luottokortti",
         "US_BANK_NUMBER": "tili tilinumero",
         "DATE_TIME": "päivämäärä syntynyt syntymäaika",
     },
     "tr": {
-        "PHONE_NUMBER": "telefon cep ara arayın tel numara numarası",
+        "PHONE_NUMBER": "telefon cep ara arayın tel",
         "CREDIT_CARD": "kart kartı kredi",
         "US_BANK_NUMBER": "hesap",
         "DATE_TIME": "tarih doğum",

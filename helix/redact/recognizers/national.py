@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from presidio_analyzer import Pattern, PatternRecognizer, predefined_recognizers
 
-from helix.redact.languages import NATIONAL
+from helix.redact.languages import NATIONAL, National
 from helix.redact.recognizers.base import WEAK, Native
 
 __all__ = ["recognizers"]
@@ -72,13 +72,12 @@ class FrPassport(_French):
 _OWN: dict[str, type[PatternRecognizer]] = {of.__name__: of for of in (FrNir, FrTaxId, FrPassport)}
 
 
-def _native(of: type[PatternRecognizer], *, in_context: bool) -> type[Native]:
-    """The same recognizer as one of Helix's own.
+def _native(of: type[PatternRecognizer], national: National) -> type[Native]:
+    """The same recognizer as one of Helix's own."""
+    in_context = national.in_context
 
-    `in_context`: what it finds counts only beside a context word, however right its check digits are.
-    """
-
-    class National(Native, of):  # type: ignore[misc]
+    class InLanguage(Native, of):  # type: ignore[misc]
+        is_certain = national.is_certain
         proves = not in_context and of.validate_result is not PatternRecognizer.validate_result
 
         def __init__(self, **options: Any) -> None:
@@ -92,8 +91,8 @@ def _native(of: type[PatternRecognizer], *, in_context: bool) -> type[Native]:
             return None if in_context and valid else valid
 
     # Not the same name: Presidio looks recognizers up by it.
-    National.__name__ = National.__qualname__ = f"National{of.__name__}"
-    return National
+    InLanguage.__name__ = InLanguage.__qualname__ = f"National{of.__name__}"
+    return InLanguage
 
 
 def recognizers(entities: Sequence[str], languages: Sequence[str]) -> list[Native]:
@@ -103,5 +102,5 @@ def recognizers(entities: Sequence[str], languages: Sequence[str]) -> list[Nativ
         for kind, national in NATIONAL.get(language, {}).items():
             if kind in entities:
                 of = _OWN.get(national.recognizer) or getattr(predefined_recognizers, national.recognizer)
-                made.append(_native(of, in_context=national.in_context)(supported_language=language))
+                made.append(_native(of, national)(supported_language=language))
     return made
