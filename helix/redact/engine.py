@@ -10,13 +10,14 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerRegistry, RecognizerResult
+from presidio_analyzer.nlp_engine import NlpEngine
 
 import helix
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.types import Span
-from helix.redact.entities import BY_NAMES_MODEL, KNOWN_ENTITIES, check_known, default_entities
+from helix.redact.entities import KNOWN_ENTITIES, check_known, default_entities
 from helix.redact.languages import check_spoken
-from helix.redact.nlp import open_nlp_engine, zone
+from helix.redact.nlp import BlankNlpEngine, SharedNlpEngine, open_nlp_engine, zone
 from helix.redact.patterns import bound
 from helix.redact.recognizers import Native
 from helix.redact.recognizers import recognizers as natives
@@ -33,8 +34,8 @@ __all__ = ["Engine"]
 class Engine:
     """Finds personal data in texts, by Helix's recognizers and by anybody's.
 
-    `names` makes the recognizer of names for some kinds, or None; it is asked about English texts. Raises ValueError
-    for unknown entities.
+    `declared` are kinds that may be asked for though no recognizer for these languages finds them. `names` makes the
+    recognizer of names for some kinds, or None; it is asked about English texts. Raises ValueError for unknown kinds.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Engine:
         score_threshold: float,
         languages: Sequence[str],
         recognizers: Iterable[EntityRecognizer],
+        declared: Iterable[str],
         names: Callable[[Sequence[str]], NameRecognizer | None],
         nlp_engine: Mapping[str, Any] | None,
     ) -> None:
@@ -65,7 +67,7 @@ class Engine:
             wanted = [*wanted, *sorted(asked | (added - off))]
         self.entities = tuple(dict.fromkeys(wanted))
         check_spoken({*self.entities} - added, languages)
-        check_known(self.entities, {*KNOWN_ENTITIES, *BY_NAMES_MODEL, *added})
+        check_known(self.entities, {*KNOWN_ENTITIES, *added, *declared})
         self._foreign.narrow(self.entities)
         mine = [recognizer for recognizer in mine if recognizer.supported_entities[0] in self.entities]
         # One language each, and all of them at once.
@@ -133,10 +135,12 @@ class _Foreign:
         languages: Sequence[str],
         score_threshold: float,
     ) -> None:
-        self._nlp = open_nlp_engine(nlp_engine, languages)
         registry = RecognizerRegistry(list(recognizers), supported_languages=list(languages))
+        self._nlp: NlpEngine = BlankNlpEngine(languages)
         if nlp_engine is not None:
-            registry.add_nlp_recognizer(self._nlp)
+            configured = open_nlp_engine(nlp_engine)
+            registry.add_nlp_recognizer(configured)
+            self._nlp = SharedNlpEngine(configured, languages)
         self.recognizers: Sequence[EntityRecognizer] = registry.recognizers
         self.kinds = {
             language: sorted(

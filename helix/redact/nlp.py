@@ -11,7 +11,7 @@ import spacy
 from presidio_analyzer.nlp_engine import NlpArtifacts, NlpEngine, NlpEngineProvider
 from spacy.language import Language
 
-__all__ = ["BlankNlpEngine", "open_nlp_engine", "zone"]
+__all__ = ["BlankNlpEngine", "SharedNlpEngine", "open_nlp_engine", "zone"]
 
 
 class BlankNlpEngine(NlpEngine):  # type: ignore[misc]
@@ -41,7 +41,10 @@ class BlankNlpEngine(NlpEngine):  # type: ignore[misc]
         """This thread's tokenizer for a language; the multilingual one where spaCy does not know the language."""
         pipelines: dict[str, Language] = self._own.__dict__.setdefault("pipelines", {})
         if language not in pipelines:
-            pipelines[language] = blank(language)
+            try:
+                pipelines[language] = spacy.blank(language)
+            except ImportError:
+                pipelines[language] = spacy.blank("xx")
         return pipelines[language]
 
     def process_text(self, text: str, language: str) -> NlpArtifacts:
@@ -100,28 +103,57 @@ class _LazyArtifacts(NlpArtifacts):  # type: ignore[misc]
         return str(super().to_json())
 
 
-def open_nlp_engine(configuration: Mapping[str, Any] | None, languages: Sequence[str]) -> NlpEngine:
-    """The NLP engine that Presidio makes of its configuration, loaded; a blank one without. Raises ValueError."""
-    if configuration is None:
-        return BlankNlpEngine(languages)
+def open_nlp_engine(configuration: Mapping[str, Any]) -> NlpEngine:
+    """The NLP engine that Presidio makes of its configuration, loaded. Raises ValueError."""
     engine = NlpEngineProvider(nlp_configuration=dict(configuration)).create_engine()
     if not engine.is_loaded():
         engine.load()
-    for language in languages:
-        # A language without a model has tokens all the same, and a pipeline without a lemmatizer lemmas.
-        pipeline = engine.nlp.setdefault(language, None) or blank(language)
-        if not pipeline.has_pipe("helix_lemmas"):
-            pipeline.add_pipe("helix_lemmas", last=True)
-        engine.nlp[language] = pipeline
+    for pipeline in engine.nlp.values():
+        pipeline.add_pipe("helix_lemmas", last=True)
     return engine
 
 
-def blank(language: str) -> Language:
-    """A tokenizer for a language; the multilingual one where spaCy does not know the language."""
-    try:
-        return spacy.blank(language)
-    except ImportError:
-        return spacy.blank("xx")
+class SharedNlpEngine(NlpEngine):  # type: ignore[misc]
+    """A configured engine for the languages that it has models for, and a blank one for the others."""
+
+    engine_name = "helix_shared"
+    is_available = True
+
+    def __init__(self, engine: NlpEngine, languages: Sequence[str]) -> None:
+        others = [language for language in languages if language not in engine.get_supported_languages()]
+        blank = BlankNlpEngine(others)
+        self.by_language = {language: blank if language in others else engine for language in languages}
+
+    def load(self) -> None:
+        """Nothing: both are loaded."""
+
+    def is_loaded(self) -> bool:
+        """Whether it can be used: always."""
+        return True
+
+    def process_text(self, text: str, language: str) -> NlpArtifacts:
+        """The artifacts of a text."""
+        return self.by_language[language].process_text(text, language)
+
+    def process_batch(self, texts: Iterable[str], language: str, **options: Any) -> Iterator[tuple[str, NlpArtifacts]]:
+        """The artifacts of each text."""
+        yield from self.by_language[language].process_batch(texts, language, **options)
+
+    def is_stopword(self, word: str, language: str) -> bool:
+        """Whether the language's list of stop words has it."""
+        return bool(self.by_language[language].is_stopword(word, language))
+
+    def is_punct(self, word: str, language: str) -> bool:
+        """Whether it is a punctuation mark."""
+        return bool(self.by_language[language].is_punct(word, language))
+
+    def get_supported_entities(self) -> list[str]:
+        """What the models find."""
+        return sorted({kind for engine in self.by_language.values() for kind in engine.get_supported_entities()})
+
+    def get_supported_languages(self) -> list[str]:
+        """The languages it was made for."""
+        return list(self.by_language)
 
 
 @Language.component("helix_lemmas")  # type: ignore[untyped-decorator]
@@ -135,4 +167,6 @@ def _lemmas(tokens: Any) -> Any:
 
 def zone(engine: NlpEngine, language: str) -> AbstractContextManager[Any]:
     """While it is open, words may be learnt; when it closes they are forgotten, where they would pile up for ever."""
+    if isinstance(engine, SharedNlpEngine):
+        engine = engine.by_language[language]
     return engine.pipeline(language).memory_zone() if isinstance(engine, BlankNlpEngine) else nullcontext()

@@ -65,7 +65,7 @@ class PresidioDetector:
             pass  # what they add is known when they are opened
         else:
             added = [kind for recognizer in recognizers for kind in recognizer.supported_entities]
-            check_known(self.entities or (), {*KNOWN_ENTITIES, *BY_NAMES_MODEL, *added})
+            check_known(self.entities or (), {*KNOWN_ENTITIES, *added})
         if not 0 <= score_threshold <= 1:
             raise ValueError(f"score_threshold must be from 0 to 1, not {score_threshold}")
         if not languages or workers < 1 or max_waiting < 1:
@@ -148,6 +148,7 @@ class PresidioDetector:
             score_threshold=self.score_threshold,
             languages=self.languages,
             recognizers=given,
+            declared=getattr(self._recognizers, "kinds", ()),
             names=self._load_names,
             nlp_engine=self._nlp_engine,
         )

@@ -10,9 +10,10 @@ import anthropic
 import httpx
 import openai
 import pytest
+import yaml
 
 from helix.config import Config
-from helix.local import console_app
+from helix.local import console_app, detector
 from tests.upstream.fakes import Provider, hangs
 
 from .conftest import Start
@@ -21,6 +22,18 @@ from .running import CHAT, MASTER, Recorder, Running, eventually
 EMAIL, CARD, PHONE = "zerlinda.quaxby@made-up-mail.org", "4539 5787 6362 1486", "(212) 555-0147"
 TEXT = f"Why was card {CARD} charged twice? Write to {EMAIL}, my phone number is {PHONE}."
 KINDS = {"CREDIT_CARD": 1, "EMAIL_ADDRESS": 1, "PHONE_NUMBER": 1}
+
+RECOGNIZERS = r"""
+recognizers:
+  - name: employees
+    entity: EMPLOYEE_ID
+    patterns: ['\bEMP-\d{6}\b']
+  - name: orders
+    entity: ORDER_ID
+    patterns: [{name: eight digits, regex: '\b\d{8}\b', score: 0.1}]
+    checksum: luhn
+    context: [order]
+"""
 
 FUNCTION: dict[str, Any] = {"type": "object", "properties": {"q": {"type": "string"}}, "required": ["q"]}
 
@@ -322,3 +335,19 @@ async def test_health_names_what_is_ready(gateway: Running) -> None:
         "not_ready": [],
         "checks": dict.fromkeys(("redis", "clickhouse", "detector", "embedder"), "ready"),
     }
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_internal_ids_of_the_configuration(start: Start, echo: Recorder, stream: bool) -> None:
+    """Kinds that the YAML file describes are replaced on their way to the provider, and restored."""
+    redact = yaml.safe_load(RECOGNIZERS)
+    find = detector(
+        Config.of({"model_list": [{"model_name": "m", "litellm_params": {}}], "helix": {"redact": redact}}, {})
+    )
+    gateway = await start(redact=redact, parts={"detector": find})
+    text = "EMP-004217 asks why order 12345674 is late; invoice 12345674 too, not EMP-1 nor order 12345675"
+    assert await converse(gateway, "chat", text, stream=stream) == f"You asked: {text}"
+    assert "<EMPLOYEE_ID_1> asks why order <ORDER_ID_1> is late; invoice <ORDER_ID_1> too" in echo.heard
+    assert "EMP-1 nor order 12345675" in echo.heard
+    assert find is not None
+    await find.close()
