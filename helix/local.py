@@ -175,7 +175,7 @@ def detector(config: Config) -> PresidioDetector | None:
         raise ConfigError(f"helix.redact.{error}", f"helix.redact.{str(error).partition(':')[0]}") from None
     policy, answers = redact_policy(config, ""), redact_answers(config)
     sought = {"entities": policy.sought, "answers.entities": [] if answers is None else list(answers.entities)}
-    for place, kinds in sought.items():
+    for place, kinds in {**sought, "score_threshold": policy.scored}.items():
         if not recognizers.is_open:
             try:
                 check_known(kinds, {*KNOWN_ENTITIES, *nlp_kinds(redact.nlp_engine)} | recognizers.kinds)
@@ -193,6 +193,14 @@ def detector(config: Config) -> PresidioDetector | None:
         nlp_engine=redact.nlp_engine,
         providers=redact.execution_providers,
     )
+
+
+async def open_detector(detector: PresidioDetector) -> None:
+    """Open a detector. Raises ConfigError for what shows only now: code that is not there, unknown kinds."""
+    try:
+        await detector.open()
+    except ValueError as error:
+        raise ConfigError(f"helix.redact: {error}", "helix.redact") from None
 
 
 @asynccontextmanager
@@ -224,7 +232,7 @@ async def local_parts(config: Config, data: DataDir, progress: Progress) -> Asyn
         find = detector(config)
         if find is not None:
             stack.push_async_callback(find.close)
-            await progress("detector of personal data", find.open())
+            await progress("detector of personal data", open_detector(find))
         embed = embedder(config, data.path)
         if embed is not None:
             stack.push_async_callback(embed.close)

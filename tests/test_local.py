@@ -9,7 +9,7 @@ import pytest
 
 from helix.config import Config
 from helix.kernel.errors import ConfigError
-from helix.local import detector
+from helix.local import detector, open_detector
 
 MODEL = {"model_name": "demo/echo", "litellm_params": {"model": "demo/echo"}}
 EMPLOYEE = {"entity": "EMPLOYEE_ID", "patterns": [r"\bEMP-\d{6}\b"]}
@@ -38,6 +38,7 @@ async def kinds(text: str, **redact: Any) -> list[str]:
         ({"entities": {"EMPLOYEE": "mask"}}, "entities", "unknown entity 'EMPLOYEE'; known are AGE, API_KEY"),
         ({"entities": {"EMAIL_ADDRESS": "hide"}}, "entities.EMAIL_ADDRESS", "found 'hide'"),
         ({"entities": {"DE_TAX_ID": "mask"}}, "entities", "DE_TAX_ID is found in texts of the language 'de'"),
+        ({"score_threshold": {"E_MAIL": 0.9}}, "score_threshold", "unknown entity 'E_MAIL'; known are AGE, API_KEY"),
         ({"recognizers": [{"name": "x"}]}, "recognizers[0]", "name an entity, or a recognizer's code"),
         ({"recognizers": [{"code": "a:B", "score": 1}]}, "recognizers[0]", "take out score"),
         ({"recognizers": [EMPLOYEE | {"contexts": ["x"]}]}, "recognizers[0].contexts", "did you mean 'context'?"),
@@ -112,3 +113,17 @@ async def test_names_are_on() -> None:
     await found.close()
     assert [span.kind for span in spans] == ["PERSON", "LOCATION"]
     assert await kinds("Please call Amelia Thornton in Lisbon.") == []
+
+
+def test_a_kind_of_ones_own_may_have_a_score() -> None:
+    """What the configuration's own recognizers find is known too."""
+    assert detector(config(recognizers=[EMPLOYEE], score_threshold={"EMPLOYEE_ID": 0.3})) is not None
+
+
+async def test_code_that_is_not_there_is_named_when_a_detector_opens() -> None:
+    """As a wrong configuration, not as a fault of Helix's."""
+    found = detector(config(names="none", recognizers=[{"code": "no_such_package:Ids"}]))
+    assert found is not None
+    with pytest.raises(ConfigError, match=r"^helix.redact: recognizers\[0\]: 'no_such_package:Ids' cannot be imported"):
+        await open_detector(found)
+    await found.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from helix.kernel.errors import BackendUnavailable
@@ -9,6 +10,8 @@ from helix.kernel.types import Detector, Span
 from helix.redact.spans import resolve
 
 __all__ = ["CheckedDetector"]
+
+_KIND = re.compile(r"\w[\w .:/-]{0,63}", re.ASCII)
 
 
 class CheckedDetector:
@@ -34,8 +37,11 @@ class CheckedDetector:
 def _checked(text: str, spans: Sequence[Span]) -> Sequence[Span]:
     last, in_order = 0, True
     for span in spans:
-        if not 0 <= span.start <= span.end <= len(text) or not 0 <= span.score <= 1 or not isinstance(span.kind, str):
+        if not 0 <= span.start <= span.end <= len(text) or not 0 <= span.score <= 1:
             raise BackendUnavailable("the detector of personal data gave spans that do not fit the text")
+        # Kinds are told in headers, errors and records; whole numbers are what texts are cut by.
+        if not (isinstance(span.start, int) and isinstance(span.end, int) and _KIND.fullmatch(span.kind)):
+            raise BackendUnavailable("the detector of personal data gave something that is no span")
         in_order = in_order and span.start >= last
         last = span.end
     return spans if in_order else resolve(spans)

@@ -73,7 +73,7 @@ class RedactMiddleware:
                 language=language or "en",
             )
         if detector is None:
-            check_known(policy.strategies, KNOWN_ENTITIES)
+            check_known((*policy.strategies, *policy.scored), KNOWN_ENTITIES)
         self.app = app
         self._allowed = allowed
         self._observe = observe

@@ -18,14 +18,16 @@ from helix.redact.vault import Vault, folded, name_of
 __all__ = ["Policy"]
 
 _HASH_CHARACTERS = 12
+_DEFAULT_SCORE = 0.4
 
 
 class Policy:
     """What to do with each kind: a strategy by kind, and one for kinds not named; findings under their score are kept.
 
-    `score_threshold` is one for all kinds or a map with `default`. `secret` is what hashes and surrogates derive from:
-    without one they are the same in this process alone. `encryption_key` is that of `encrypt`: 16, 24 or 32 bytes, AES.
-    `language` chooses where surrogates' names come from. Values on `allow_list` stay as they are. Raises ValueError.
+    `score_threshold` is one for all kinds or a map with `default`, 0.4 where it has none. `secret` is what hashes and
+    surrogates derive from: without one they are the same in this process alone. `encryption_key` is that of `encrypt`:
+    16, 24 or 32 bytes, AES. `language` chooses where surrogates' names come from. Values on `allow_list` stay as they
+    are. Raises ValueError.
     """
 
     def __init__(
@@ -42,7 +44,7 @@ class Policy:
         self.strategies = {kind: Strategy.of(given, kind) for kind, given in strategies.items()}
         self.otherwise = Strategy.of(otherwise, "other kinds")
         self._scores = dict(score_threshold) if isinstance(score_threshold, Mapping) else {"default": score_threshold}
-        self._score = self._scores.pop("default", 0.0)
+        self._score = self._scores.pop("default", _DEFAULT_SCORE)
         for score in (self._score, *self._scores.values()):
             if not 0 <= score <= 1:
                 raise ValueError(f"score_threshold must be from 0 to 1, not {score}")
@@ -59,6 +61,11 @@ class Policy:
     def sought(self) -> list[str]:
         """The kinds that something is done with."""
         return [kind for kind, strategy in self.strategies.items() if strategy.name != "keep"]
+
+    @property
+    def scored(self) -> list[str]:
+        """The kinds that have a score of their own."""
+        return list(self._scores)
 
     @property
     def least_score(self) -> float:

@@ -73,6 +73,11 @@ class Tagger:
         self._overlap: int = config["overlap_pieces"]
         self._tokenizer = Tokenizer.from_str(files["tokenizer.json"].decode())
         self._first, self._last = (self._tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]"))
+        available = onnxruntime.get_available_providers()
+        if not any(provider in available for provider in providers):  # it would take the processor without a word
+            raise BackendUnavailable(
+                f"ONNX Runtime has none of {', '.join(providers)} for the names model; here are {', '.join(available)}"
+            )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = threads
         # Threads that wait in a loop take the core from those that work; buffers kept per length pile up.

@@ -327,8 +327,11 @@ class RubbishDetector:
         RubbishDetector([[Span("0", "7", "X", 1.0)]]),  # type: ignore[arg-type]
         RubbishDetector([[Span(0, 7, "X", float("nan"))]]),
         RubbishDetector([[Span(0, 7, None, 1.0)]]),  # type: ignore[arg-type]
+        RubbishDetector([[Span(0.0, 7.0, "X", 1.0)]]),  # type: ignore[arg-type]
+        RubbishDetector([[Span(0, 7, "X\r\nSet-Cookie: a=1", 1.0)]]),
+        RubbishDetector([[Span(0, 7, "a@x.com", 1.0)]]),
     ],
-    ids=["raises", "hangs", "is short", "closes", *(f"rubbish {n}" for n in range(7))],
+    ids=["raises", "hangs", "is short", "closes", *(f"rubbish {n}" for n in range(10))],
 )
 @pytest.mark.parametrize("memory_entries", [0, 10])
 async def test_without_a_detector_nothing_is_sent(
@@ -649,3 +652,24 @@ async def test_a_refusal_does_not_quote_the_callers_keys() -> None:
     reply = await call(app, payload, "/v1/responses")
     assert reply.json()["error"]["param"] == "prompt.variables.*"
     assert "Ann" not in reply.body.decode()
+
+
+async def test_a_field_that_is_not_the_wires_is_looked_through_whatever_its_keys_are() -> None:
+    """Names, ids, keys and numbers of the wire's own are left alone; in somebody's own object they may tell who."""
+    provider = Provider(lambda _: {})
+    detector = FixedDetector(PERSON=["Jane"], CREDIT_CARD=["4111111111111111"])
+    own = {"name": "Jane", "id": "Jane", "Jane": {"user_id": "Jane"}, "card": 4111111111111111, "n": 3}
+    await call(
+        RedactMiddleware(provider, detector=detector),
+        chat("hi", customer=own, cards=[4111111111111111], user_id="Jane"),
+    )
+    [sent] = provider.requests
+    assert sent["user_id"] == "<PERSON_1>"
+    assert sent["customer"] == {
+        "name": "<PERSON_1>",
+        "id": "<PERSON_1>",
+        "<PERSON_1>": {"user_id": "<PERSON_1>"},
+        "card": 9000000000000001,
+        "n": 3,
+    }
+    assert sent["cards"] == [9000000000000001]

@@ -222,3 +222,9 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "helix.redact.tagger", raising=False)
     with pytest.raises(BackendUnavailable, match=r"names need the package onnxruntime: pip install"):
         NameRecognizer()
+
+
+def test_a_provider_that_is_not_there_is_named() -> None:
+    """Whoever asks for a GPU is not given the processor without a word."""
+    with pytest.raises(BackendUnavailable, match=r"none of NoSuchProvider .* here are .*CPUExecutionProvider"):
+        NameRecognizer(providers=["NoSuchProvider"])

@@ -11,9 +11,12 @@ from presidio_anonymizer import DeanonymizeEngine
 from presidio_anonymizer.entities import OperatorConfig, OperatorResult
 
 from helix.kernel.types import Span
+from helix.redact import RedactMiddleware
 from helix.redact.allowed import AllowList
 from helix.redact.policy import Policy
 from helix.redact.vault import Vault, Wording
+
+from .apps import Provider
 
 KEY = "0123456789abcdef"
 SECRET = "a secret of this deployment"
@@ -139,3 +142,17 @@ def test_numbers_differ_from_all_that_the_request_holds() -> None:
         "9000004",
         "9000003",
     ]
+
+
+def test_a_kind_without_a_score_of_its_own_has_the_usual_one() -> None:
+    """A map without `default` does not let every guess through."""
+    policy = Policy({"EMAIL_ADDRESS": "mask", "PERSON": "mask"}, score_threshold={"PERSON": 0.9})
+    assert policy.least_score == 0.4
+    assert policy.is_unsure(Span(0, 1, "EMAIL_ADDRESS", 0.39))
+    assert not policy.is_unsure(Span(0, 1, "EMAIL_ADDRESS", 0.4))
+
+
+def test_a_score_for_an_unknown_kind_is_refused() -> None:
+    """A misspelt kind would be a score that nothing has."""
+    with pytest.raises(ValueError, match="unknown entity 'E_MAIL'; known are"):
+        RedactMiddleware(Provider(lambda _: {}), score_threshold={"default": 0.4, "E_MAIL": 0.9})

@@ -67,8 +67,18 @@ def request_labels(request: Json, known: frozenset[str]) -> list[Text]:
     """
     found = label_texts(request, ())
     for key in request:
-        if key in ("stop", "stop_sequences") or (key not in known and key not in _LABELS and key != "metadata"):
+        if key in ("stop", "stop_sequences"):
             _add(request[key], (key,), "label", key, found)
+        elif key not in known and key not in _LABELS and key != "metadata":
+            found += _unknown_texts((key,), request[key], key)
+    return found
+
+
+def _unknown_texts(path: Path, value: Any, key: str) -> list[Text]:
+    """The texts of a field that is not the wire's: whatever its keys are called, and its numbers, may be somebody's."""
+    found = object_text(path, value, "label") or _number_text(path, value, "label")
+    if value and isinstance(value, str):
+        _add_string(value, path, "label", key if key == "filename" or key.endswith("url") else "", found)
     return found
 
 
