@@ -38,7 +38,7 @@ KEY_FORMATS = (
     ),
     KeyFormat("Helix", ("sk-hx-",), r"sk-hx-[\w-]{20,}+", "helix/admit/keys.py"),
     # OpenAI's older keys, DeepSeek's, Moonshot's, DashScope's, LiteLLM's own.
-    KeyFormat("OpenAI's wire", ("sk-",), r"sk-(?=[A-Za-z_-]*\d)[A-Za-z0-9_-]{20,}+", _RULES, 3.3),
+    KeyFormat("OpenAI's wire", ("sk-",), r"sk-(?=[A-Za-z_-]{0,64}\d)[A-Za-z0-9_-]{20,}+", _RULES, 3.3),
     KeyFormat("AWS access key", ("AKIA", "ASIA", "ABIA", "ACCA"), r"A(?:KIA|SIA|BIA|CCA)[A-Z2-7]{16}", _AWS),
     KeyFormat("GitHub", ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"gh[pousr]_[A-Za-z0-9]{36,255}+", _GITHUB),
     KeyFormat("GitHub", ("github_pat_",), r"github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}", _GITHUB),

@@ -59,7 +59,8 @@ class Phone(Clustered):
     def found(self, reading: Reading, start: int, end: int, floor: float) -> Iterator[Found]:
         """The numbers of any region that begin in a window; bare digits are weak."""
         offset = max(0, start - self._MARGIN)
-        for match in RegionsMatcher(reading.text[offset : end + self._MARGIN], self._REGIONS):
+        part = reading.text[offset : end + self._MARGIN]
+        for match in RegionsMatcher(part, self._REGIONS, with_bare=floor <= WEAK):
             if _DOTTED_QUAD.fullmatch(match.raw_string) or not start <= offset + match.start < end:
                 continue
             score = WEAK if match.raw_string.isdigit() else PhoneRecognizer.SCORE
@@ -71,15 +72,17 @@ class RegionsMatcher(PhoneNumberMatcher):
     """phonenumbers' own matcher for several regions in one pass.
 
     Asked one region after the other, it takes 0.1 ms a number and region, most of it for numbers of other regions.
-    Here a candidate is parsed for those regions alone whose numbers can have such digits.
+    Here a candidate is parsed for those regions alone whose numbers can have such digits; one of bare digits, of which
+    texts are full, only `with_bare`.
     """
 
-    def __init__(self, text: str, regions: Sequence[str]) -> None:
+    def __init__(self, text: str, regions: Sequence[str], *, with_bare: bool = True) -> None:
         super().__init__(text, None)
+        self._with_bare = with_bare
         self._regions = _distinct(tuple(regions))
 
     def _parse_and_verify(self, candidate: str, offset: int) -> PhoneNumberMatch | None:
-        if not candidate:
+        if not candidate or (candidate.isdigit() and not self._with_bare):
             return None
         for region in _regions_of(candidate, self._regions):
             self.preferred_region = region
@@ -148,7 +151,7 @@ def _form(region: str) -> Any:
     if plan.national_prefix_transform_rule:
         number += "|.*"  # what it makes of the digits may be valid
     code, abroad = plan.country_code, plan.international_prefix
-    return regex.compile(rf"(?:{code})?(?:{trunk})?(?:{number})|(?:{abroad}).*")
+    return re.compile(rf"(?:{code})?(?:{trunk})?(?:{number})|(?:{abroad}).*")
 
 
 class NationalPhone(Clustered, PatternRecognizer):  # type: ignore[misc]
