@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -136,7 +137,12 @@ class Server:
         for pid, started in tree.items():
             if _Stat(pid).started == started != 0:
                 with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+                    ended = os.pidfd_open(pid)
+                    try:
+                        os.kill(pid, signal.SIGKILL)
+                        select.select([ended], [], [], _STOP_SECONDS)
+                    finally:
+                        os.close(ended)
         self._process = None
 
     def memory(self) -> Memory:

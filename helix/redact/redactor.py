@@ -159,8 +159,12 @@ class Redactor:
         try:
             # Loading is not looking: the first request of an app without lifespan waits for it.
             detector = self.resource.value or await self.resource.open()
+            asked = time.monotonic()
             async with asyncio.timeout(self._timeout_seconds):
                 found = await detector.detect(texts, language=self._language)
+            # A detector that answers on the spot gives the timer no turn.
+            if time.monotonic() - asked > self._timeout_seconds:
+                raise TimeoutError
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
