@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+from collections.abc import Sequence
 
+from helix.kernel.types import Span
 from helix.redact.memory import RememberingDetector
 
 from .apps import FixedDetector
@@ -60,8 +62,15 @@ async def test_what_is_held_is_bounded() -> None:
 
 
 async def test_two_calls_at_once_keep_the_count() -> None:
-    """Both find the same text new, and it is held once."""
-    inner = FixedDetector(X=["x"])
+    """Each finds the same text new, and it is held once."""
+
+    class Slow(FixedDetector):
+        async def detect(self, texts: Sequence[str], *, language: str | None = None) -> Sequence[Sequence[Span]]:
+            await asyncio.sleep(0)
+            return await super().detect(texts, language=language)
+
+    inner = Slow(X=["x"])
     detector = RememberingDetector(inner, entries=100, spans=10)
     await asyncio.gather(*(detector.detect(["xx"]) for _ in range(3)))
+    assert inner.asked == ["xx"] * 3
     assert detector._held == 2
