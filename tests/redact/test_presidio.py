@@ -104,7 +104,7 @@ JUNK = {
     "modules": "import rpc.py, tempfile.mk, c.Ge; obj.pro() is app.py",
     "word in another": "the public part A5631933 of a slice 12345678, republic 228011",
     "bare unix time": "started_at=1700000000 ended_at=1700000000123 ts:1699999999",
-    "digest by a word": "account 9fceb02d0ae598e95dc970b74767f19372d61af8, license 123e4567-e89b-12d3-a456-426614174000",
+    "digest by a word": "account 9fceb02d0ae598e95dc970b74767f19372d61af8, dl 123e4567-e89b-12d3-a456-426614174000",
     "plain URL": "see https://example.com/a?b=c#d",
     "word": "INTRODUCTORY C4 S3 i32 b1 F401 and the license says MIT",
     "licence in prose": "The Apache license 2.0 grants a permit. See RFC7231.",
