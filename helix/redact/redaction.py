@@ -157,7 +157,7 @@ def redact(
         for start, end, kind in typed:
             before = bisect_left(of_values, (end,))
             if not before or of_values[before - 1][1] <= start:
-                places.append((start, end, vault.placeholder(kind, part.value[start:end])))
+                places.append((start, end, vault.typed(kind, part.value[start:end])))
         changed.append(sorted(places))
     anywhere = Occurrences(substitutes.acts)
     rewrites: dict[int, list[tuple[Segment, str]]] = {}

@@ -103,15 +103,25 @@ class Vault:
     def placeholder(self, kind: str, value: str) -> str:
         """The placeholder of a value; `kind` is what the detector called it when it first appeared."""
         known = self._known.get(("", folded(value)))
-        if known is not None:
-            return known
+        return self.keep("", value, self._next(kind)) if known is None else known
+
+    def typed(self, kind: str, value: str) -> str:
+        """The placeholder of what somebody typed that would be taken for one: it comes back letter by letter."""
+        known = self._known.get(("typed", value))
+        if known is None:
+            known = self._known["typed", value] = self._next(kind)
+            self.values[known] = value
+        return known
+
+    def _next(self, kind: str) -> str:
+        """The next placeholder of a kind."""
         name = name_of(kind)
         number = self._numbers.get(name, 0) + 1
         while (ending := _ending(name, number)) in self._reserved:
             number += 1
         self._numbers[name] = number
         self._given.add(ending)
-        return self.keep("", value, f"<{name}_{number}>")
+        return f"<{name}_{number}>"
 
     def number(self, digits: str) -> str:
         """A number that stands for another: as many digits, a 9, zeros and a count, nowhere in the request.

@@ -52,6 +52,15 @@ def test_each_dialect_is_checked(presidio: PresidioDetector, runner: asyncio.Run
     assert stage.counts.exact == (SHAPES[number].dialect.operation != "embeddings")
 
 
+def test_typed_placeholders_come_back_as_they_were_typed(presidio: PresidioDetector, runner: asyncio.Runner) -> None:
+    """In two spellings, after a value was given the placeholder that they look like."""
+    said = [Turn(role, text) for role, text in (("user", "I am ann@example.com"), ("assistant", "<email_address_1>"))]
+    turns = (*said, Turn("user", "<EMAIL_ADDRESS_1>, <Email_Address_1>"))
+    stage = Stage(presidio)
+    runner.run(stage.check(Conversation(SHAPES[0], "", "Be kind.", turns, False, 3, 1)))
+    assert stage.counts.exact == 1
+
+
 @pytest.mark.parametrize("number", range(len(SHAPES)), ids=[shape.dialect.name for shape in SHAPES])
 def test_a_value_that_passes_is_noticed(presidio: PresidioDetector, runner: asyncio.Runner, number: int) -> None:
     """Where the stage keeps what it finds, the check fails: it can."""

@@ -30,6 +30,15 @@ def test_numbers_that_the_caller_wrote_are_passed_over() -> None:
     assert [vault.placeholder("A", value) for value in "xyz"] == ["<A_2>", "<A_4>", "<A_5>"]
 
 
+def test_what_was_typed_comes_back_letter_by_letter() -> None:
+    """Of two spellings of what looks like a placeholder each has its own, and neither is a value's."""
+    vault = Vault()
+    first, second = vault.typed("A", "< A_1 >"), vault.typed("A", "< a_1 >")
+    assert (first, second, vault.typed("A", "< A_1 >")) == ("<A_1>", "<A_2>", "<A_1>")
+    assert vault.placeholder("A", "< a_1 >") == "<A_3>"
+    assert vault.values == {"<A_1>": "< A_1 >", "<A_2>": "< a_1 >", "<A_3>": "< a_1 >"}
+
+
 def test_the_repr_tells_no_value() -> None:
     """A vault in a traceback gives nothing away."""
     vault = Vault()
