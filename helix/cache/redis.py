@@ -1,7 +1,8 @@
 """Answers in Redis: exact ones as plain keys, and a vector index of redisvl's over their questions.
 
     {prefix}e:{id}   string   an entry, packed (value.py)
-    {prefix}v:{id}   hash     scope, text and vector of the question it answers; indexed
+    {prefix}v:{id}   hash     scope, text and vector of the question it answers, what was learned of it; indexed
+    {prefix}t:{name} hash     counters (tally)
     {prefix}{dim}    index    HNSW over the vectors of `dim` floats, pre-filtered by scope; `{dim}h` in float16
 
 Both keys of an entry expire together. Only the semantic tier needs the search module, and only it loads redisvl.
@@ -22,8 +23,8 @@ from redis.exceptions import ResponseError
 from helix.cache.directives import NAMESPACE
 from helix.cache.value import pack, unpack
 from helix.kernel.errors import BackendUnavailable
-from helix.kernel.redis import Pipe, Script, connect
-from helix.kernel.types import Candidate, Entry, Vector
+from helix.kernel.redis import Argument, Pipe, Script, connect
+from helix.kernel.types import Candidate, Entry, Evidence, Vector
 
 if TYPE_CHECKING:
     from helix.cache.search.redis import QuestionIndex
@@ -32,14 +33,33 @@ __all__ = ["RedisCacheStore"]
 
 T = TypeVar("T")
 
+EVIDENCE = ("right", "wrong", "surplus", "information")
+"""What of an Evidence is summed up, as fields of a question's hash."""
+
 _PAGE = 1000  # keys that a scan reads at a time
 _ID = re.compile(rf"(?:{NAMESPACE.pattern}:)?[0-9a-f]{{40}}", re.ASCII)
 
 # In one step: the answer and its question become findable together, and neither stays for ever.
 _PUT = Script("""
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('HDEL', KEYS[2], 'right', 'wrong', 'surplus', 'information', 'group')
 redis.call('HSET', KEYS[2], 'scope', ARGV[3], 'text', ARGV[4], ARGV[5], ARGV[6])
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
+""")
+
+# Nothing is learned about what is gone, else an entry without a question would stay for ever.
+_LEARN = Script("""
+if redis.call('EXISTS', KEYS[1]) == 0 then return end
+for i = 1, 4 do
+    if tonumber(ARGV[2 * i]) ~= 0 then redis.call('HINCRBYFLOAT', KEYS[1], ARGV[2 * i - 1], ARGV[2 * i]) end
+end
+if ARGV[9] then redis.call('HSET', KEYS[1], 'group', ARGV[9]) end
+""")
+
+_TALLY = Script("""
+for i = 2, #ARGV, 2 do redis.call('HINCRBYFLOAT', KEYS[1], ARGV[i], ARGV[i + 1]) end
+if #ARGV > 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+return redis.call('HGETALL', KEYS[1])
 """)
 
 
@@ -122,6 +142,17 @@ class RedisCacheStore:
         except ResponseError as error:
             raise self._refused(error) from None
 
+    async def learn(self, entry_id: str, evidence: Evidence, *, group: str | None = None) -> None:
+        """Add to what is known about a findable entry, and put it into a group if one is given."""
+        sums = [argument for name in EVIDENCE for argument in (name, getattr(evidence, name))]
+        await self._run(_LEARN, f"{self._prefix}v:{entry_id}", sums if group is None else [*sums, group])
+
+    async def tally(self, name: str, added: Mapping[str, float], *, ttl_seconds: float) -> Mapping[str, float]:
+        """Add to the counters of a name, in one round trip, and return all of them."""
+        pairs = [argument for pair in added.items() for argument in pair]
+        flat = await self._run(_TALLY, f"{self._prefix}t:{name}", [max(1, round(ttl_seconds * 1000)), *pairs])
+        return {key.decode(): float(value) for key, value in zip(flat[::2], flat[1::2], strict=True)}
+
     async def flush(self, *, namespace: str | None = None, entry_id: str | None = None) -> int:
         """Remove one entry, one namespace ("" is the default one) or everything; return how many entries went."""
         if entry_id is not None:
@@ -178,6 +209,12 @@ class RedisCacheStore:
     async def _call(self, *command: str | bytes | int | float) -> Any:
         try:
             return await self._ready().call(*command)
+        except ResponseError as error:
+            raise self._refused(error) from None
+
+    async def _run(self, script: Script, key: str, arguments: list[Argument]) -> Any:
+        try:
+            return await script.run(self._ready(), [key], arguments)
         except ResponseError as error:
             raise self._refused(error) from None
 

@@ -12,12 +12,14 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = [
+    "NO_EVIDENCE",
     "ASGIApp",
     "CacheStore",
     "Candidate",
     "Detector",
     "Embedder",
     "Entry",
+    "Evidence",
     "Ledger",
     "Limit",
     "Message",
@@ -152,12 +154,48 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What comparing answers has taught about one entry: sums, so that many processes may add to them at once.
+
+    Each time the upstream answered a text near to the entry's own, its answer and the entry's were compared.
+    """
+
+    right: float = 0.0
+    """How often they were the same."""
+    wrong: float = 0.0
+    """How often they were not."""
+    surplus: float = 0.0
+    """The sum of (1 where they were the same, else 0) - (the probability that was expected of it)."""
+    information: float = 0.0
+    """The sum of p (1 - p) over the same probabilities."""
+
+    def __add__(self, other: Evidence) -> Evidence:
+        return Evidence(
+            self.right + other.right,
+            self.wrong + other.wrong,
+            self.surplus + other.surplus,
+            self.information + other.information,
+        )
+
+
+NO_EVIDENCE = Evidence()
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
-    """A near neighbour of a question: its entry's id, the text it was asked with, and the cosine similarity."""
+    """A near neighbour of a question: its entry's id, the text it was asked with, and the cosine similarity.
+
+    `stored_at` (Unix time in seconds, 0 where unknown) and `model` are its entry's. `group` is the same for entries
+    whose answers were found to be the same; an entry that was not compared yet is a group of its own, "".
+    """
 
     entry_id: str
     text: str
     similarity: float
+    stored_at: float = 0.0
+    model: str = ""
+    evidence: Evidence = NO_EVIDENCE
+    group: str = ""
 
 
 class Embedder(Protocol):
@@ -204,11 +242,29 @@ class CacheStore(Protocol):
         text: str = "",
         vector: Vector | None = None,
     ) -> None:
-        """Store an entry; with a vector, make it findable by nearness to `text` inside `scope`."""
+        """Store an entry; with a vector, make it findable by nearness to `text` inside `scope`.
+
+        Another answer than the one that was there is another entry: what was learned about that one is forgotten.
+        """
         ...
 
     async def near(self, scope: str, vector: Vector, *, count: int) -> Sequence[Candidate]:
         """The nearest entries inside a scope, best first."""
+        ...
+
+    async def learn(self, entry_id: str, evidence: Evidence, *, group: str | None = None) -> None:
+        """Add to what is known about a findable entry, and put it into a group if one is given.
+
+        Nothing happens where the entry is gone. `near` tells both.
+        """
+        ...
+
+    async def tally(self, name: str, added: Mapping[str, float], *, ttl_seconds: float) -> Mapping[str, float]:
+        """Add to the named counters that `name` has in all processes, and return all of them as they then are.
+
+        With nothing added they are only read. Counters that nobody added to for `ttl_seconds` are forgotten; those of
+        another `name` are untouched, and so are they when entries are flushed.
+        """
         ...
 
     async def flush(self, *, namespace: str | None = None, entry_id: str | None = None) -> int:

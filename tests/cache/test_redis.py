@@ -10,7 +10,7 @@ from redisvl.index import AsyncSearchIndex
 
 from helix.cache.redis import RedisCacheStore
 from helix.kernel.errors import BackendUnavailable
-from helix.kernel.types import Entry
+from helix.kernel.types import Entry, Evidence
 
 
 def entry(key: str, body: bytes = b'{"a":1}') -> Entry:
@@ -208,3 +208,43 @@ async def test_a_redis_that_does_not_answer() -> None:
     silent.set()
     server.close()
     await server.wait_closed()
+
+
+async def learned(store: RedisCacheStore, scope: str = "s") -> tuple[Evidence, str]:
+    """What a search says was learned about the nearest entry."""
+    (nearest,) = await store.near(scope, unit(1), count=1)
+    return nearest.evidence, nearest.group
+
+
+async def test_what_is_learned_adds_up(store: RedisCacheStore) -> None:
+    """Evidence is summed whoever learned it, and the search that finds an entry returns it with the entry's group."""
+    await store.put(digest(1), entry(digest(1)), ttl_seconds=60, scope="s", text="t", vector=unit(1))
+    assert await learned(store) == (Evidence(), "")
+    await store.learn(digest(1), Evidence(right=1.0, surplus=0.25, information=0.125))
+    await store.learn(digest(1), Evidence(wrong=2.0, surplus=-0.5, information=0.125), group=digest(7))
+    await store.learn(digest(1), Evidence(right=1.0))
+    assert await learned(store) == (Evidence(2.0, 2.0, -0.25, 0.25), digest(7))
+
+
+async def test_nothing_is_learned_about_what_is_gone(store: RedisCacheStore, redis_url: str, redis_prefix: str) -> None:
+    """What is learned about an entry that is not there leaves no key behind."""
+    await store.learn(digest(1), Evidence(right=1.0), group="g")
+    client = Redis.from_url(redis_url)
+    assert await client.exists(f"{redis_prefix}v:{digest(1)}") == 0
+    await client.aclose()
+
+
+async def test_another_answer_is_another_entry(store: RedisCacheStore) -> None:
+    """What was learned of an answer does not hold for the one that takes its place."""
+    await store.put(digest(1), entry(digest(1)), ttl_seconds=60, scope="s", text="t", vector=unit(1))
+    await store.learn(digest(1), Evidence(right=5.0), group="g")
+    await store.put(digest(1), entry(digest(1), b'{"a":2}'), ttl_seconds=60, scope="s", text="t", vector=unit(1))
+    assert await learned(store) == (Evidence(), "")
+
+
+async def test_counters_are_shared_and_apart_by_name(store: RedisCacheStore) -> None:
+    """Counters add up, are returned whole, and those of another name are others."""
+    assert await store.tally("a", {}, ttl_seconds=60) == {}
+    assert await store.tally("a", {"x": 1.0, "y": 0.5}, ttl_seconds=60) == {"x": 1.0, "y": 0.5}
+    assert await store.tally("a", {"x": 1.5}, ttl_seconds=60) == {"x": 2.5, "y": 0.5}
+    assert await store.tally("b", {}, ttl_seconds=60) == {}

@@ -16,9 +16,12 @@ from redisvl.query.filter import Tag
 from redisvl.schema import IndexSchema
 
 from helix.kernel.errors import BackendUnavailable
-from helix.kernel.types import Candidate, Vector
+from helix.kernel.types import NO_EVIDENCE, Candidate, Evidence, Vector
 
 __all__ = ["QuestionIndex"]
+
+_FIELDS = ("text", "right", "wrong", "surplus", "information", "group")
+"""What a search returns of an entry beside its distance."""
 
 _M = 16
 _EF_CONSTRUCTION = 200
@@ -93,7 +96,7 @@ class QuestionIndex:
         query = VectorQuery(
             self.pack(vector),
             self.field,
-            return_fields=["text"],
+            return_fields=list(_FIELDS),
             filter_expression=Tag("scope") == scope,
             num_results=count,
             dtype=self._vector_type,
@@ -116,7 +119,10 @@ class QuestionIndex:
 
     def _candidate(self, row: dict[str, Any]) -> Candidate:
         similarity = min(1.0 - float(row["vector_distance"]), 1.0)  # in this order nan stays nan
-        return Candidate(row["id"][len(self._prefix) :], row["text"], similarity)
+        known = [float(row.get(name) or 0.0) for name in ("right", "wrong", "surplus", "information")]
+        evidence = Evidence(*known) if any(known) else NO_EVIDENCE
+        id = row["id"][len(self._prefix) :]
+        return Candidate(id, row["text"], similarity, evidence=evidence, group=row.get("group") or "")
 
     def _failed(self, error: BaseException) -> BackendUnavailable:
         # Only the kind: the message may repeat the command's arguments.
