@@ -5,7 +5,7 @@ Everything here is plain and picklable, so that a backend may live in this proce
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 __all__ = [
     "NO_EVIDENCE",
     "ASGIApp",
+    "CacheCatalog",
     "CacheStore",
     "Candidate",
     "Detector",
@@ -22,14 +23,17 @@ __all__ = [
     "Evidence",
     "Ledger",
     "Limit",
+    "Listed",
     "Message",
     "Money",
     "Observer",
+    "Packed",
     "Price",
     "Principal",
     "Receive",
     "Reservation",
     "Scope",
+    "Selection",
     "Send",
     "Span",
     "Usage",
@@ -151,6 +155,76 @@ class Entry:
     namespace: str = ""
     usage: Usage | None = None
     """What the provider counted for it, so that a hit can say what it saved."""
+    asked_model: str = ""
+    """The model that was asked for; `model` is the one that answered."""
+    partition: str = ""
+    """A digest of whose it is: those who share answers. Quotas count by it."""
+    users: tuple[str, ...] = ()
+    """Digests of the users who caused it: the key's, and the end user whom the request names."""
+    tags: tuple[str, ...] = ()
+    """Labels of the caller's choice, by which entries are removed together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which cached entries are meant: those that fit everything that is said. Raises ValueError where nothing is.
+
+    `partition` and `users` of an entry are digests, and so they are here. `model` fits the one that was asked for and the
+    one that answered. `namespace` "" is the default one.
+    """
+
+    entries: tuple[str, ...] = ()
+    scope: str | None = None
+    namespace: str | None = None
+    tag: str | None = None
+    model: str | None = None
+    user: str | None = None
+    partition: str | None = None
+    everything: bool = False
+    """Every entry; goes with nothing else."""
+
+    def __post_init__(self) -> None:
+        parts = (self.scope, self.namespace, self.tag, self.model, self.user, self.partition)
+        if self.everything == (bool(self.entries) or any(part is not None for part in parts)):
+            raise ValueError("a selection is everything, or says what it is that is meant")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A cached entry as it is listed: what it is about, not what it answers. Times are Unix times in seconds."""
+
+    id: str
+    dialect: str
+    model: str
+    asked_model: str
+    namespace: str
+    stored_at: float
+    expires_at: float
+    bytes: int
+    hits: int = 0
+    """How often it was given, as far as it was counted."""
+    scope: str = ""
+    partition: str = ""
+    users: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    text: str = ""
+    """The question's text, with placeholders; empty for an entry of the exact tier alone."""
+    similarity: float | None = None
+    """Where entries are listed by nearness to a text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """An entry and its question as a store keeps them, to be carried to another store of the same `layout`.
+
+    `value` is the packed answer, still encrypted where the store encrypts; `fields` what is kept beside it, by name.
+    """
+
+    id: str
+    value: bytes
+    fields: Mapping[str, bytes]
+    expires_at: float
+    """Unix time in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +347,58 @@ class CacheStore(Protocol):
 
     async def stats(self) -> Mapping[str, Any]:
         """Entries and bytes, in all and by namespace."""
+        ...
+
+
+class CacheCatalog(Protocol):
+    """What a cache holds, for administration; by index, never by reading every key. Raises BackendUnavailable.
+
+    A store is its own catalog.
+    """
+
+    async def used(self, hits: Mapping[tuple[str, str], int]) -> None:
+        """Count hits, by entry id and the entry's partition; lists tell them, and a quota spares what is used."""
+        ...
+
+    layout: str
+    """How `Packed` entries are written: what one store dumps, another of the same layout loads."""
+
+    async def stats(self) -> Mapping[str, Any]:
+        """Entries and bytes, in all and by namespace."""
+        ...
+
+    async def count(self, selection: Selection) -> int:
+        """How many entries `remove` would remove."""
+        ...
+
+    async def remove(self, selection: Selection) -> int:
+        """Remove entries; return how many went."""
+        ...
+
+    async def list(
+        self, selection: Selection, *, limit: int, cursor: str | None = None
+    ) -> tuple[Sequence[Listed], str | None]:
+        """Entries, latest first, and the next page's cursor. Raises InvalidRequest for a cursor it did not give."""
+        ...
+
+    async def most_used(self, limit: int) -> Sequence[Listed]:
+        """The entries that were given most often, first the most used."""
+        ...
+
+    async def alike(self, selection: Selection, vector: Vector, *, least: float, limit: int) -> Sequence[Listed]:
+        """Entries whose question is at least so similar to a vector, whatever their scope, best first."""
+        ...
+
+    async def prolong(self, entry_ids: Sequence[str], ttl_seconds: float) -> int:
+        """Let entries live at least so long from now; return how many were found."""
+        ...
+
+    def dump(self, selection: Selection) -> AsyncIterator[Sequence[Packed]]:
+        """Entries as they are kept, some at a time."""
+        ...
+
+    async def load(self, entries: Sequence[Packed]) -> int:
+        """Store entries that a store of this layout dumped; return how many are new. Raises ValueError, then none is."""
         ...
 
 
