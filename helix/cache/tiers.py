@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from helix.cache.breaker import Breaker
 from helix.cache.directives import Directives
-from helix.cache.guards import veto
+from helix.cache.guards import compare
 from helix.cache.key import entry_id, exact_key, scope_key
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.lifecycle import Resource
@@ -241,7 +241,7 @@ class Tiers:
                 found.nearest = candidate.similarity
             if not candidate.similarity >= threshold:  # nan is near to nothing
                 return
-            reason = veto(found.question.text, candidate.text)
+            reason = compare(found.question.text, candidate.text).veto
             if reason is not None:
                 if found.veto is None and candidate.similarity == found.nearest:
                     found.veto, found.similarity = reason, candidate.similarity

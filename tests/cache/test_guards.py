@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix.cache.guards import GUARDS, same_negation, same_numbers, same_placeholders, veto
+from helix.cache.guards import GUARDS, compare, same_negation, same_numbers, same_placeholders, veto
 
 
 @pytest.mark.parametrize(
@@ -100,3 +100,17 @@ def test_guards_are_symmetric_and_allow_the_same_text(one: str, other: str) -> N
     assert veto(one, one) is None
     for _, guard in GUARDS:
         assert guard(one, other) == guard(other, one)
+
+
+@given(st.text(), st.text())
+def test_overlap_is_symmetric_and_whole_for_the_same_text(one: str, other: str) -> None:
+    """A share, whoever asked first, and all of it for equal texts."""
+    assert compare(one, one).overlap == 1.0
+    assert compare(one, other) == compare(other, one)
+    assert 0.0 <= compare(one, other).overlap <= 1.0
+
+
+def test_overlap_sees_through_spelling_and_inflection() -> None:
+    """A typo, a contraction, a filler or an ending leaves the content accounted for; another word does not."""
+    assert compare("How do I cancel my order?", "How do I actually cancel my oredr?").overlap == 1.0
+    assert compare("How do I cancel my order?", "How do I cancel my subscription?").overlap < 0.8

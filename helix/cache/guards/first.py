@@ -1,8 +1,4 @@
-"""What stands between a near neighbour and a hit: cosine similarity is blind to these differences.
-
-A guard takes the text that was asked and the text that an answer was given to, and says whether the answer may be
-given to the other as well, as far as the guard can tell. Each is pure and symmetric.
-"""
+"""Placeholders, numbers and negation."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TypeAlias
 
-__all__ = ["GUARDS", "Guard", "same_negation", "same_numbers", "same_placeholders", "veto"]
+__all__ = ["GUARDS", "Guard", "same_negation", "same_numbers", "same_placeholders"]
 
 Guard: TypeAlias = Callable[[str, str], bool]
 
@@ -62,14 +58,6 @@ GUARDS: tuple[tuple[str, Guard], ...] = (
     ("negation", same_negation),
 )
 """Every guard by the name that `x-helix-cache-veto` says."""
-
-
-def veto(asked: str, answered: str) -> str | None:
-    """The name of the first guard that forbids the hit, or None."""
-    for name, allows in GUARDS:
-        if not allows(asked, answered):
-            return name
-    return None
 
 
 def _numbers(text: str) -> list[str]:
