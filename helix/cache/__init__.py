@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from helix.cache.memory import MemoryCacheStore
 from helix.cache.middleware import CacheMiddleware
 
-__all__ = ["CacheMiddleware"]
+__all__ = ["CacheMiddleware", "MemoryCacheStore"]

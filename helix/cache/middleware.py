@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from helix.cache.directives import read_directives
+from helix.cache.memory import MemoryCacheStore
 from helix.cache.tap import CacheTap
 from helix.cache.tiers import Asked, Finding, Mode, Tiers
 from helix.kernel.errors import BackendUnavailable, HelixError
@@ -30,8 +31,8 @@ MAX_STORING = 1024
 class CacheMiddleware:
     """Answer a request from an equal, or equivalent, earlier one.
 
-    - `store`: a Redis URL, or any CacheStore. A URL's connections are closed with the app; a store that is passed in is
-      its owner's to close.
+    - `store`: a Redis URL, or any CacheStore; None is a MemoryCacheStore of this stage alone. A URL's connections are
+      closed with the app; a store that is passed in is its owner's to close.
     - `embedder`: None builds a SentenceTransformerEmbedder of the installed model when the semantic tier is first used.
     - `mode`: "exact", "semantic", or "hybrid" for both, the exact tier first.
     - `threshold`: least cosine similarity of a semantic hit; callers may raise it by `x-helix-cache-threshold`. The
@@ -49,7 +50,7 @@ class CacheMiddleware:
         self,
         app: ASGIApp,
         *,
-        store: CacheStore | str,
+        store: CacheStore | str | None = None,
         embedder: Embedder | None = None,
         mode: Mode = "hybrid",
         threshold: float = 0.92,
@@ -236,7 +237,9 @@ def _headers(found: Finding) -> HeaderList:
     return headers
 
 
-def _store_of(store: CacheStore | str) -> Resource[CacheStore]:
+def _store_of(store: CacheStore | str | None) -> Resource[CacheStore]:
+    if store is None:
+        return Resource.borrowed(MemoryCacheStore())
     if not isinstance(store, str):
         return Resource.borrowed(store)
     url = store
