@@ -10,7 +10,7 @@ from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from helix.kernel.errors import BackendUnavailable
-from helix.kernel.types import Candidate, Entry, Vector
+from helix.kernel.types import NO_EVIDENCE, Candidate, Entry, Evidence, Vector
 
 if TYPE_CHECKING:
     from helix.cache.search.matrix import Matrix
@@ -19,6 +19,7 @@ __all__ = ["MemoryCacheStore"]
 
 MAX_ENTRIES = 10_000
 MAX_BYTES = 64 * 1024 * 1024
+MAX_TALLIES = 10_000
 ENTRY_OVERHEAD_BYTES = 1000
 """What the objects around an entry take, measured by tracemalloc: a key, an Entry, its place in four containers."""
 _BYTES_PER_FLOAT = 4
@@ -32,6 +33,8 @@ class _Kept:
     space: tuple[str, int] | None
     """The scope and the size of the vectors among which its question can be found."""
     text: str
+    evidence: Evidence = NO_EVIDENCE
+    group: str = ""
 
 
 class MemoryCacheStore:
@@ -62,6 +65,7 @@ class MemoryCacheStore:
         self._bytes = 0
         self._deadlines: list[tuple[float, str]] = []
         self._spaces: dict[tuple[str, int], Matrix] = {}
+        self._tallies: OrderedDict[str, tuple[float, dict[str, float]]] = OrderedDict()
 
     async def open(self) -> None:
         """Nothing to connect to."""
@@ -85,7 +89,7 @@ class MemoryCacheStore:
         if matrix is None:
             _matrix_type()  # says what is missing before the first question is kept, too
             return []
-        return [Candidate(id, self._kept[id].text, similarity) for id, similarity in matrix.near(vector, count)]
+        return [self._candidate(id, similarity) for id, similarity in matrix.near(vector, count)]
 
     async def put(
         self,
@@ -117,6 +121,28 @@ class MemoryCacheStore:
         while len(self._kept) > self._max_entries or self._bytes > self._max_bytes:
             self._remove(next(iter(self._kept)))
 
+    async def learn(self, entry_id: str, evidence: Evidence, *, group: str | None = None) -> None:
+        """Add to what is known about a findable entry, and put it into a group if one is given."""
+        kept = self._kept.get(entry_id)
+        if kept is not None and kept.space is not None:
+            kept.evidence += evidence
+            kept.group = kept.group if group is None else group
+
+    async def tally(self, name: str, added: Mapping[str, float], *, ttl_seconds: float) -> Mapping[str, float]:
+        """Add to the counters of a name and return all of them; beyond MAX_TALLIES the longest untouched go."""
+        now = self._clock()
+        expires_at, counters = self._tallies.get(name, (0.0, {}))
+        if expires_at <= now:
+            counters = {}
+        if added:
+            for counter, amount in added.items():
+                counters[counter] = counters.get(counter, 0.0) + amount
+            self._tallies[name] = (now + ttl_seconds, counters)
+            self._tallies.move_to_end(name)
+            if len(self._tallies) > MAX_TALLIES:
+                self._tallies.popitem(last=False)
+        return dict(counters)
+
     async def flush(self, *, namespace: str | None = None, entry_id: str | None = None) -> int:
         """Remove one entry, one namespace ("" is the default one) or everything; return how many entries went."""
         self._expire()
@@ -143,6 +169,11 @@ class MemoryCacheStore:
         }
 
     # Inside
+
+    def _candidate(self, id: str, similarity: float) -> Candidate:
+        kept = self._kept[id]
+        entry = kept.entry
+        return Candidate(id, kept.text, similarity, entry.stored_at, entry.model, kept.evidence, kept.group)
 
     def _expire(self) -> None:
         """Remove what is past its time. Deadlines of what is gone or was stored anew are passed over."""

@@ -13,7 +13,7 @@ from helix.cache import CacheMiddleware, MemoryCacheStore
 from helix.cache.memory import ENTRY_OVERHEAD_BYTES
 from helix.embed import SentenceTransformerEmbedder
 from helix.kernel.errors import BackendUnavailable
-from helix.kernel.types import Entry
+from helix.kernel.types import Entry, Evidence
 from tests.cache.conftest import CHAT, Provider, ask, chat
 
 
@@ -201,6 +201,46 @@ async def test_flush_and_stats() -> None:
     assert await texts(store, unit(1)) == [keys[4]]
     assert await store.flush() == 1
     assert (await store.stats())["bytes"] == 0
+
+
+async def test_what_is_learned_of_an_entry() -> None:
+    """Evidence adds up and comes with the neighbour; of what is gone nothing is learned, another answer starts anew."""
+    store = MemoryCacheStore()
+    await put(store, digest(1), unit(1))
+    await store.learn(digest(1), Evidence(right=1, surplus=0.25))
+    await store.learn(digest(1), Evidence(wrong=1), group="g")
+    await store.learn(digest(2), Evidence(wrong=1))
+    (found,) = await store.near("s", unit(1), count=5)
+    assert (found.evidence, found.group) == (Evidence(1, 1, 0.25), "g")
+    assert (found.stored_at, found.model) == (1700000000.0, "m")
+    await put(store, digest(1), unit(1))
+    (found,) = await store.near("s", unit(1), count=5)
+    assert (found.evidence, found.group) == (Evidence(), "")
+
+
+async def test_tallies() -> None:
+    """Counters add up by name, outlive a flush, and are forgotten when nobody added to them for their time."""
+    clock = Clock()
+    store = MemoryCacheStore(clock=clock)
+    assert await store.tally("a", {}, ttl_seconds=10) == {}
+    await store.tally("a", {"hits": 1}, ttl_seconds=10)
+    clock.now += 9
+    assert await store.tally("a", {"hits": 1, "misses": 0.5}, ttl_seconds=10) == {"hits": 2, "misses": 0.5}
+    await store.flush()
+    clock.now += 9
+    assert await store.tally("a", {}, ttl_seconds=10) == {"hits": 2, "misses": 0.5}
+    assert await store.tally("b", {}, ttl_seconds=10) == {}
+    clock.now += 1
+    assert await store.tally("a", {"hits": 1}, ttl_seconds=10) == {"hits": 1}
+
+
+async def test_tallies_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of too many names the longest untouched is forgotten."""
+    monkeypatch.setattr("helix.cache.memory.MAX_TALLIES", 2)
+    store = MemoryCacheStore()
+    for name in ("a", "b", "a", "c"):
+        await store.tally(name, {"n": 1}, ttl_seconds=10)
+    assert [await store.tally(name, {}, ttl_seconds=10) for name in "abc"] == [{"n": 2}, {}, {"n": 1}]
 
 
 async def test_without_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
