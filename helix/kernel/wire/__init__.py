@@ -6,7 +6,7 @@ paths, so that reading (`texts`) and writing (`replaced`) are one idea in every 
 
 from __future__ import annotations
 
-from helix.kernel.wire.base import Assembler, Channel, Dialect, Path, Question, Text, replaced
+from helix.kernel.wire.base import Assembler, Channel, Dialect, Ending, Path, Question, Text, replaced
 from helix.kernel.wire.chat import CHAT
 from helix.kernel.wire.completions import COMPLETIONS
 from helix.kernel.wire.embeddings import EMBEDDINGS
@@ -24,6 +24,7 @@ __all__ = [
     "Assembler",
     "Channel",
     "Dialect",
+    "Ending",
     "Path",
     "Question",
     "Text",

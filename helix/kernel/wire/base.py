@@ -19,6 +19,13 @@ Channel: TypeAlias = tuple[str | int, ...]
 """Which of a stream's interleaved texts a delta belongs to, for example ("content", 0) or ("arguments", 0, 2)."""
 
 
+Ending: TypeAlias = Literal["complete", "truncated", "refused", "tools", "incomplete"]
+"""How a whole answer ended.
+
+"complete": by itself, in words (or vectors, where those are asked for); "truncated": at a limit of length; "refused":
+the provider's filter, or the model, would not; "tools": it calls tools, or did; "incomplete": anything else.
+"""
+
 Form: TypeAlias = Literal["text", "json", "object", "name", "url", "signed"]
 
 
@@ -138,8 +145,12 @@ class Dialect(ABC):
         """Why the answer ended, in the dialect's own word; of several choices, the first that is not "stop"."""
 
     @abstractmethod
+    def ending(self, answer: Json) -> Ending:
+        """How the answer ended; of several choices, what is worst about any."""
+
     def is_complete(self, answer: Json) -> bool:
         """Whether this is a whole, untruncated, unfiltered answer in words, one that may be given again."""
+        return self.ending(answer) == "complete"
 
     # The stream
 

@@ -9,6 +9,7 @@ from helix.kernel.errors import InvalidRequest
 from helix.kernel.wire.base import (
     Assembler,
     Channel,
+    Ending,
     Form,
     Json,
     Path,
@@ -148,10 +149,18 @@ class Chat(ChoicesDialect):
             found += _message_texts(fields(choice, "message"), ("choices", index, "message"), "assistant")
         return found
 
-    def is_complete(self, answer: Json) -> bool:
-        """Whether every choice stopped by itself and holds words alone."""
-        choices = objects(answer.get("choices"))
-        return bool(choices) and all(_is_words(choice) for _, choice in choices)
+    def choice_ending(self, choice: Json) -> Ending:
+        """By its finish reason and what its message holds."""
+        message, reason = fields(choice, "message"), choice.get("finish_reason")
+        if reason == "content_filter" or message.get("refusal"):
+            return "refused"
+        if reason in ("tool_calls", "function_call") or message.get("tool_calls") or message.get("function_call"):
+            return "tools"
+        if reason == "length":
+            return "truncated"
+        content = message.get("content")
+        is_words = isinstance(content, str) and content != "" and not message.get("audio")
+        return "complete" if reason == "stop" and is_words else "incomplete"
 
     # The stream
 
@@ -285,17 +294,6 @@ def _delta_calls(delta: Json, path: Path, choice: int) -> list[Text]:
 def _details(open_channels: Mapping[Channel, Any], delta: Json, choice: int) -> list[Channel]:
     """The channels of a choice's listed thoughts that this delta does not carry on."""
     return [c for c in open_channels if c[0] in _DETAILS and c[1] == choice and not delta.get(str(c[0]))]
-
-
-def _is_words(choice: Json) -> bool:
-    message = fields(choice, "message")
-    content = message.get("content")
-    return (
-        choice.get("finish_reason") == "stop"
-        and isinstance(content, str)
-        and content != ""
-        and not any(message.get(key) for key in ("tool_calls", "function_call", "refusal", "audio"))
-    )
 
 
 CHAT = Chat()

@@ -13,6 +13,7 @@ from helix.kernel.wire.base import (
     Assembler,
     Channel,
     Dialect,
+    Ending,
     Json,
     at_least,
     count,
@@ -23,6 +24,7 @@ from helix.kernel.wire.base import (
     objects,
 )
 
+_WORST_FIRST: tuple[Ending, ...] = ("incomplete", "refused", "truncated", "tools", "complete")
 _EVERY_CHUNK = ("id", "object", "created", "model", "service_tier", "system_fingerprint")
 
 
@@ -73,6 +75,15 @@ class ChoicesDialect(Dialect):
         reasons = [choice.get("finish_reason") for _, choice in objects(answer.get("choices"))]
         known = [reason for reason in reasons if isinstance(reason, str)]
         return next((reason for reason in known if reason != "stop"), known[0] if known else None)
+
+    def ending(self, answer: Json) -> Ending:
+        """The worst of the choices' endings."""
+        endings = {self.choice_ending(choice) for _, choice in objects(answer.get("choices"))} or {"incomplete"}
+        return next(ending for ending in _WORST_FIRST if ending in endings)
+
+    @abstractmethod
+    def choice_ending(self, choice: Json) -> Ending:
+        """How one choice ended."""
 
     def closes(self, payload: Json, open_channels: Mapping[Channel, Any]) -> list[Channel]:
         """The channels of the choices that finish with this chunk.

@@ -9,6 +9,7 @@ from helix.kernel.errors import InvalidRequest
 from helix.kernel.wire.base import (
     Assembler,
     Channel,
+    Ending,
     Json,
     Path,
     Question,
@@ -102,13 +103,14 @@ class Completions(ChoicesDialect):
             found += whole_text(("choices", index, "text"), choice.get("text"), "assistant")
         return found
 
-    def is_complete(self, answer: Json) -> bool:
-        """Whether every choice stopped by itself and has a text."""
-        choices = objects(answer.get("choices"))
-        return bool(choices) and all(
-            choice.get("finish_reason") == "stop" and isinstance(choice.get("text"), str) and choice["text"] != ""
-            for _, choice in choices
-        )
+    def choice_ending(self, choice: Json) -> Ending:
+        """By its finish reason; complete only with a text."""
+        reason, text = choice.get("finish_reason"), choice.get("text")
+        if reason == "content_filter":
+            return "refused"
+        if reason == "length":
+            return "truncated"
+        return "complete" if reason == "stop" and isinstance(text, str) and text != "" else "incomplete"
 
     # The stream
 

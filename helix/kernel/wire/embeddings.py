@@ -11,6 +11,7 @@ from helix.kernel.wire.base import (
     Assembler,
     Channel,
     Dialect,
+    Ending,
     Json,
     Path,
     Question,
@@ -74,9 +75,10 @@ class Embeddings(Dialect):
         """None: there is no such thing."""
         return None
 
-    def is_complete(self, answer: Json) -> bool:
-        """Whether there is a vector in it."""
-        return any(item.get("embedding") for _, item in objects(answer.get("data")))
+    def ending(self, answer: Json) -> Ending:
+        """Complete where there is a vector in it."""
+        found = any(item.get("embedding") for _, item in objects(answer.get("data")))
+        return "complete" if found else "incomplete"
 
     def event_texts(self, payload: Json) -> list[Text]:
         """None."""

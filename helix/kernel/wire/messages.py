@@ -12,6 +12,7 @@ from helix.kernel.wire.base import (
     Assembler,
     Channel,
     Dialect,
+    Ending,
     Form,
     Json,
     Path,
@@ -147,12 +148,19 @@ class Messages(Dialect):
         reason = answer.get("stop_reason")
         return reason if isinstance(reason, str) else None
 
-    def is_complete(self, answer: Json) -> bool:
-        """Whether the turn ended by itself and holds words, and thinking, alone."""
+    def ending(self, answer: Json) -> Ending:
+        """Complete where the turn ended by itself and holds words, and thinking, alone."""
+        reason = answer.get("stop_reason")
+        if reason == "refusal":
+            return "refused"
         blocks = objects(answer.get("content"))
-        kinds: set[Any] = {block.get("type") for _, block in blocks if isinstance(block.get("type"), str)}
-        words: bool = "text" in kinds and kinds <= {"text", "thinking", "redacted_thinking"}
-        return words and answer.get("stop_reason") in ("end_turn", "stop_sequence")
+        kinds: set[str] = {block["type"] for _, block in blocks if isinstance(block.get("type"), str)}
+        if reason == "tool_use" or any(kind.endswith(("tool_use", "tool_result")) for kind in kinds):
+            return "tools"
+        if reason in ("max_tokens", "model_context_window_exceeded"):
+            return "truncated"
+        is_words = "text" in kinds and kinds <= {"text", "thinking", "redacted_thinking"}
+        return "complete" if is_words and reason in ("end_turn", "stop_sequence") else "incomplete"
 
     # The stream
 
@@ -259,9 +267,9 @@ class CountTokens(Messages):
         """None: counting is not charged."""
         return None
 
-    def is_complete(self, answer: Json) -> bool:
-        """Whether there is a number."""
-        return isinstance(answer.get("input_tokens"), int)
+    def ending(self, answer: Json) -> Ending:
+        """Complete where there is a number."""
+        return "complete" if isinstance(answer.get("input_tokens"), int) else "incomplete"
 
 
 def _check_prompt(request: Json) -> None:

@@ -12,6 +12,7 @@ from helix.kernel.wire.base import (
     Assembler,
     Channel,
     Dialect,
+    Ending,
     Form,
     Json,
     Path,
@@ -155,16 +156,20 @@ class Responses(Dialect):
         reason = fields(answer, "incomplete_details").get("reason") or answer.get("status")
         return reason if isinstance(reason, str) else None
 
-    def is_complete(self, answer: Json) -> bool:
-        """Whether it completed and holds words, and reasoning, alone."""
+    def ending(self, answer: Json) -> Ending:
+        """Complete where it completed and holds words, and reasoning, alone."""
         items = [item for _, item in objects(answer.get("output"))]
         parts = [part for item in items if item.get("type") == "message" for _, part in objects(item.get("content"))]
-        return (
-            answer.get("status") == "completed"
-            and bool(parts)
-            and all(item.get("type") in ("message", "reasoning") for item in items)
-            and all(part.get("type") == "output_text" for part in parts)
-        )
+        reason = fields(answer, "incomplete_details").get("reason")
+        if reason == "content_filter" or any(part.get("type") == "refusal" for part in parts):
+            return "refused"
+        if answer.get("status") == "incomplete" and reason == "max_output_tokens":
+            return "truncated"
+        if answer.get("status") != "completed":
+            return "incomplete"
+        if any(item.get("type") not in ("message", "reasoning") for item in items):
+            return "tools"
+        return "complete" if parts and all(part.get("type") == "output_text" for part in parts) else "incomplete"
 
     # The stream
 
