@@ -22,7 +22,9 @@ from helix.budget import BudgetMiddleware
 from helix.budget.price import GroupPrices, ModelPrice, PriceTable
 from helix.budget.redis import RedisLedger
 from helix.cache import CacheMiddleware
+from helix.cache.eligibility import Eligibility
 from helix.cache.redis import RedisCacheStore
+from helix.cache.storable import Storable
 from helix.config import Config, Share
 from helix.config.sections import PatternConfig
 from helix.kernel.errors import ConfigError
@@ -187,6 +189,8 @@ def build_app(config: Config, parts: Parts) -> Gateway:
             partition=partition_by(helix.cache.share),
             on_outage=helix.cache.on_outage,
             price=price.table,
+            eligibility=_eligibility(config),
+            storable=Storable(**helix.cache.storing.model_dump()),
         )
     if parts.detector is not None:
         app = RedactMiddleware(
@@ -227,6 +231,16 @@ def partition_by(share: Share) -> Callable[[Exchange], str]:
         return f"{share}:{group}" if group else by_credential(exchange)
 
     return partition
+
+
+def _eligibility(config: Config) -> Eligibility:
+    said = config.helix.cache.eligibility.model_dump()
+    if said["languages"] is None:
+        del said["languages"]
+    try:
+        return Eligibility(**said)
+    except ValueError as error:
+        raise ConfigError(f"helix.cache.eligibility: {error}", "helix.cache.eligibility") from None
 
 
 def _price(router: Router) -> GroupPrices:

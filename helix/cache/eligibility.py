@@ -105,15 +105,18 @@ class Eligibility:
             raise ValueError(f"bypass names what is no reason: {', '.join(unknown)}")
         self._bypass = frozenset(bypass)
 
-    def why_not(self, dialect: Dialect, request: Mapping[str, Any], question: Question | None) -> str | None:
+    def why_not(self, dialect: Dialect, request: dict[str, Any], question: Question | None) -> str | None:
         """The first reason against it, or None; `question` is what the dialect takes for the question."""
-        if dialect.choices(dict(request)) > 1:
+        if dialect.choices(request) > 1:
             return "several_answers"
-        temperature = request.get("temperature")
-        if self._max_temperature is not None and isinstance(temperature, (int, float)):
-            if temperature > self._max_temperature:
-                return "temperature"
+        if self._max_temperature is not None and (request.get("temperature") or 0) > self._max_temperature:
+            return "temperature"
         return _no_question(request) if question is None else self._why_not_text(question.text)
+
+    @property
+    def may_bypass(self) -> bool:
+        """Whether there is a reason for which a request bypasses the cache."""
+        return bool(self._bypass)
 
     def bypasses(self, reason: str | None) -> bool:
         """Whether a request that is not eligible for this reason is left to the provider altogether."""

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from helix.cache.directives import read_directives
+from helix.cache.eligibility import Eligibility
 from helix.cache.memory import MemoryCacheStore
+from helix.cache.storable import Storable
 from helix.cache.tap import CacheTap
 from helix.cache.tiers import Asked, Finding, Mode, Tiers
 from helix.kernel.errors import BackendUnavailable, HelixError
@@ -42,6 +44,8 @@ class CacheMiddleware:
     - `partition`: whose requests share answers, by default those of one credential.
     - `on_outage`: "pass" treats an outage as a miss, "refuse" replies 503.
     - `price`: what a model charges, for `x-helix-saved-usd`; None leaves the header out.
+    - `eligibility`: which requests may be answered by the answer to a near question.
+    - `storable`: which answers are kept; by default complete ones in words.
     - `semantic_timeout_seconds`: most time that embedding and search together may take.
     - `max_answer_bytes`: larger answers are not stored.
     """
@@ -59,6 +63,8 @@ class CacheMiddleware:
         on_outage: Literal["pass", "refuse"] = "pass",
         price: Price | None = None,
         observe: Observer | None = None,
+        eligibility: Eligibility | None = None,
+        storable: Storable | None = None,
         semantic_timeout_seconds: float = 1.0,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
@@ -84,7 +90,9 @@ class CacheMiddleware:
             mode=mode,
             threshold=threshold,
             semantic_timeout_seconds=semantic_timeout_seconds,
+            eligibility=eligibility or Eligibility(),
         )
+        self._storable = storable or Storable()
         self._ttl_seconds = ttl_seconds
         self._partition = partition
         self._refuses = on_outage == "refuse"
@@ -170,13 +178,18 @@ class CacheMiddleware:
         self, exchange: Exchange, dialect: Dialect, found: Finding, asked: Asked | None, send: Send
     ) -> None:
         def keep(answer: dict[str, Any], model: str) -> None:
-            if asked is not None and len(self._storing) < MAX_STORING:
+            unstored = self._storable.why_not(dialect, answer)
+            if unstored is not None:
+                exchange.record.cache["unstored"] = unstored
+            elif asked is not None and len(self._storing) < MAX_STORING:
+                if not dialect.is_complete(answer):
+                    found.question = None
                 task = asyncio.create_task(self._keep(exchange, found, asked, answer, model))
                 self._storing.add(task)
                 task.add_done_callback(self._stored)
 
         guard = Guard(send)
-        stores = asked is not None and asked.wish.stores
+        stores = asked is not None and asked.wish.stores and found.stores
         tap = CacheTap(exchange, dialect, guard, headers=_headers(found), keep=keep if stores else None)
         try:
             await self.app(exchange.scope, exchange.receive, tap)
@@ -214,7 +227,7 @@ class CacheMiddleware:
         record["status"] = found.status
         if found.entry is not None:
             record["entry"] = found.entry.id
-        for name in ("similarity", "nearest", "veto", "outage"):
+        for name in ("similarity", "nearest", "veto", "ineligible", "outage"):
             value = getattr(found, name)
             if value is not None:
                 record[name] = value

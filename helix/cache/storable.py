@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,9 +23,9 @@ class Storable:
     truncated: bool = False
     tools: bool = False
 
-    def why_not(self, dialect: Dialect, answer: Mapping[str, Any]) -> Ending | None:
+    def why_not(self, dialect: Dialect, answer: dict[str, Any]) -> Ending | None:
         """How an answer ended that is not kept; None for one that is."""
-        ending = dialect.ending(dict(answer))
+        ending = dialect.ending(answer)
         kept = {"complete": True, "refused": self.refused, "truncated": self.truncated, "tools": self.tools}
         if answer.get("error") or not kept.get(ending, False):
             return "incomplete" if ending == "complete" else ending

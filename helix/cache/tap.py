@@ -19,9 +19,9 @@ Keep = Callable[[dict[str, Any], str], None]
 
 
 class CacheTap(Tap):
-    """Adds the cache's headers, and calls `keep(answer, model)` once when a complete 2xx answer has gone by.
+    """Adds the cache's headers, and calls `keep(answer, model)` once when a whole 2xx answer has gone by.
 
-    A stream is put together beside its passing; it is complete when its dialect's end has come, so one that is cut off
+    A stream is put together beside its passing; it is whole when its dialect's end has come, so one that is cut off
     never is. `keep` is None where the answer must not be stored.
     """
 
@@ -88,7 +88,7 @@ class CacheTap(Tap):
 
     async def _finish(self, answer: dict[str, Any]) -> None:
         keep, self._keep = self._keep, None
-        if keep is not None and self._dialect.is_complete(answer):
+        if keep is not None:
             keep(answer, self._model)
             # One turn of the loop, in which the store's command is written: the caller, who may ask again as soon as
             # he sees the end, is to find what he was just told.

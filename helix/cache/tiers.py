@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from helix.cache.breaker import Breaker
 from helix.cache.directives import Directives
+from helix.cache.eligibility import Eligibility
 from helix.cache.guards import compare
 from helix.cache.key import entry_id, exact_key, scope_key
 from helix.kernel.errors import BackendUnavailable
@@ -22,10 +23,6 @@ Mode: TypeAlias = Literal["exact", "semantic", "hybrid"]
 
 NEIGHBOURS = 5
 """How many near questions are tried before it is a miss: with one, a veto loses the hits that the next would give."""
-MIN_TEXT_CHARS = 12
-"""Shorter texts ("yes", "go on", "thanks") say too little for nearness to mean anything."""
-MAX_TEXT_CHARS = 8192
-"""Beyond the window of the embedding models in use; what is longer is not even sent to the embedder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +41,8 @@ class Finding:
 
     `similarity` is that of the hit, or of the nearest question where a guard vetoed it (`veto`); `nearest` that of the
     nearest question, whatever came of it. `outage` names what was asked in vain. `question` is set where others who ask
-    nearly the same may be given the answer; `scope` and `vector` are known once it was embedded.
+    nearly the same may be given the answer, `ineligible` says why they may not; `scope` and `vector` are known once it
+    was embedded. `stores` is false where nothing is to be kept either.
     """
 
     key: str
@@ -55,6 +53,8 @@ class Finding:
     veto: str | None = None
     outage: Literal["store", "semantic"] | None = None
     question: Question | None = None
+    ineligible: str | None = None
+    stores: bool = True
     scope: str = ""
     vector: Vector | None = None
     tier_ms: dict[str, float] = field(default_factory=dict)
@@ -75,11 +75,13 @@ class Tiers:
         mode: Mode,
         threshold: float,
         semantic_timeout_seconds: float,
+        eligibility: Eligibility,
     ) -> None:
         self._store = store
         self._embedder = embedder
         self._mode = mode
         self._threshold = threshold
+        self._eligibility = eligibility
         self._semantic_timeout_seconds = semantic_timeout_seconds
         self._store_breaker = Breaker("the cache")
         self._semantic_breaker = Breaker("the semantic cache")
@@ -110,15 +112,22 @@ class Tiers:
             variant=wish.variant,
         )
         found = Finding(entry_id(key, wish.namespace))
-        if self._mode != "exact" and asked.request.get("n") in (None, 1):
-            found.question = _eligible(asked.dialect.question(asked.request))
+        if self._eligibility.may_bypass:
+            self._judge(found, asked)
+            if self._eligibility.bypasses(found.ineligible):
+                found.status, found.stores = "bypass", False
+                return found
         if not wish.reads or wish.max_age_seconds == 0:
+            self._judge(found, asked)
             found.status = "refresh"
             return found
         looked = False
         if self._mode != "semantic":
             looked = await self._look_exact(found, wish)
-        if found.entry is None and found.outage is None and found.question is not None:
+            if found.entry is not None:
+                return found
+        self._judge(found, asked)
+        if found.outage is None and found.question is not None:
             looked = await self._look_near(found, asked) or looked
         if not looked:
             found.status = "bypass"
@@ -131,7 +140,7 @@ class Tiers:
         breaker = self._store_breaker
         try:
             store = self._store.value or await self._store.open()
-            if not found.vector:  # the exact tier need not wait for the model
+            if not found.vector or found.question is None:  # the exact tier need not wait for the model
                 await store.put(found.key, entry, ttl_seconds=ttl_seconds)
                 await self._embed_late(found, asked)
             if found.vector and found.question is not None:
@@ -150,6 +159,15 @@ class Tiers:
             breaker.succeeded()
 
     # Inside
+
+    def _judge(self, found: Finding, asked: Asked) -> None:
+        """Find out whether an answer to a near question would do, or why not."""
+        if self._mode == "exact" or found.ineligible is not None or found.question is not None:
+            return
+        question = asked.dialect.question(asked.request)
+        found.ineligible = self._eligibility.why_not(asked.dialect, asked.request, question)
+        if found.ineligible is None:
+            found.question = question
 
     async def _look_exact(self, found: Finding, wish: Directives) -> bool:
         """Ask the exact tier; whether it could be asked."""
@@ -208,7 +226,7 @@ class Tiers:
             return
         (found.vector,) = await embedder.embed([question.text])
         if not found.vector:
-            found.question = None  # beyond the model's window
+            found.question, found.ineligible = None, "window"
             return
         found.scope = scope_key(
             asked.dialect.name,
@@ -258,16 +276,6 @@ _NO_DIGEST = "0" * 40
 def _outage(error: Exception) -> BackendUnavailable:
     """What a store or an embedder raised, whatever it was; of a foreign error only the kind: it may quote the text."""
     return error if isinstance(error, BackendUnavailable) else BackendUnavailable(f"it failed ({type(error).__name__})")
-
-
-def _eligible(question: Question | None) -> Question | None:
-    if question is None or len(question.text.strip()) < MIN_TEXT_CHARS or len(question.text) > MAX_TEXT_CHARS:
-        return None
-    try:
-        question.text.encode()
-    except UnicodeEncodeError:  # half a surrogate pair: JSON may hold one, neither a model nor Redis takes it
-        return None
-    return question
 
 
 def _is_fresh(entry: Entry, wish: Directives) -> bool:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from helix.config.answers import EligibilityConfig, StoringConfig
 from helix.config.base import Section
 from helix.config.recognizers import RecognizerConfig
 
@@ -229,6 +230,10 @@ class CacheConfig(Section):
         "hybrid", description="Which tiers are asked; `hybrid` is both."
     )
     semantic: SemanticConfig = Field(default_factory=SemanticConfig, description="The semantic tier.")
+    eligibility: EligibilityConfig = Field(
+        default_factory=EligibilityConfig, description="What may be answered by meaning."
+    )
+    storing: StoringConfig = Field(default_factory=StoringConfig, description="Which answers are kept.")
     ttl_seconds: Seconds = Field(3600.0, description="How long an answer is kept; callers may shorten it.")
     share: Share = Field("key", description="Who shares answers with whom.")
     on_outage: Outage = Field("pass", description="`pass` treats an outage as a miss.")
