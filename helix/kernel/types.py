@@ -169,8 +169,8 @@ class Entry:
 class Selection:
     """Which cached entries are meant: those that fit everything that is said. Raises ValueError where nothing is.
 
-    `partition` and `users` of an entry are digests, and so they are here. `model` fits the one that was asked for and the
-    one that answered. `namespace` "" is the default one.
+    `partition` and `users` of an entry are digests, and so they are here. `model` fits the one that was asked for and
+    the one that answered. `namespace` "" is the default one.
     """
 
     entries: tuple[str, ...] = ()
@@ -398,7 +398,7 @@ class CacheCatalog(Protocol):
         ...
 
     async def load(self, entries: Sequence[Packed]) -> int:
-        """Store entries that a store of this layout dumped; return how many are new. Raises ValueError, then none is."""
+        """Store what a store of this layout dumped; return how many are new. Raises ValueError, and then none is."""
         ...
 
 
