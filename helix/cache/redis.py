@@ -1,7 +1,8 @@
 """Answers in Redis: exact ones as plain keys, and a vector index of redisvl's over their questions.
 
     {prefix}e:{id}   string   an entry, packed (value.py)
-    {prefix}v:{id}   hash     scope, text and vector of the question it answers, what was learned of it; indexed
+    {prefix}v:{id}   hash     what it says of itself (catalog/), scope, text and vector of the question it answers, what
+                              was learned of it; indexed
     {prefix}t:{name} hash     counters (tally)
     {prefix}{dim}    index    HNSW over the vectors of `dim` floats, pre-filtered by scope; `{dim}h` in float16
 
@@ -11,8 +12,8 @@ Both keys of an entry expire together. Only the semantic tier needs the search m
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -20,11 +21,13 @@ from urllib.parse import urlsplit
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from helix.cache.directives import NAMESPACE
+from helix.cache.catalog.about import of_entry
+from helix.cache.catalog.quota import BOOK, NO_QUOTA, Quota
+from helix.cache.catalog.redis import RedisCatalog
 from helix.cache.value import pack, unpack
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.redis import Argument, Pipe, Script, connect
-from helix.kernel.types import Candidate, Entry, Evidence, Vector
+from helix.kernel.types import Candidate, Entry, Evidence, Selection, Vector
 
 if TYPE_CHECKING:
     from helix.cache.search.redis import QuestionIndex
@@ -36,16 +39,26 @@ T = TypeVar("T")
 EVIDENCE = ("right", "wrong", "surplus", "information")
 """What of an Evidence is summed up, as fields of a question's hash."""
 
-_PAGE = 1000  # keys that a scan reads at a time
-_ID = re.compile(rf"(?:{NAMESPACE.pattern}:)?[0-9a-f]{{40}}", re.ASCII)
+ADMIN_TIMEOUT_SECONDS = 30.0
 
-# In one step: the answer and its question become findable together, and neither stays for ever.
-_PUT = Script("""
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+# In one step: the answer and its question become findable together, neither stays for ever, and a quota holds.
+_PUT = Script(
+    BOOK
+    + """
+local prefix, id, ttl, partition = ARGV[1], ARGV[2], tonumber(ARGV[4]), ARGV[5]
+local now, size, entries, bytes = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+if bytes > 0 and size > bytes then
+    drop(prefix, prefix .. 'q:' .. partition, id)
+    return
+end
+redis.call('SET', KEYS[1], ARGV[3], 'PX', ttl)
 redis.call('HDEL', KEYS[2], 'right', 'wrong', 'surplus', 'information', 'group')
-redis.call('HSET', KEYS[2], 'scope', ARGV[3], 'text', ARGV[4], ARGV[5], ARGV[6])
-redis.call('PEXPIRE', KEYS[2], ARGV[2])
-""")
+redis.call('HSET', KEYS[2], unpack(ARGV, 11))
+redis.call('PEXPIRE', KEYS[2], ttl)
+redis.call('SADD', prefix .. 'names', ARGV[10])
+if entries > 0 or bytes > 0 then enter(prefix, partition, id, now, ttl, size, entries, bytes) end
+"""
+)
 
 # Nothing is learned about what is gone, else an entry without a question would stay for ever.
 _LEARN = Script("""
@@ -67,7 +80,8 @@ class RedisCacheStore:
     """A CacheStore in one Redis, by URL (owned) or client (borrowed).
 
     `timeout_seconds` bounds every call on a request's path. `vector_type` is how vectors are kept: "float16" takes half
-    the memory; what is kept in the one is not found in the other. Every method raises BackendUnavailable.
+    the memory; what is kept in the one is not found in the other. `quota` is the most that one partition may keep.
+    Every method raises BackendUnavailable.
     """
 
     def __init__(
@@ -77,6 +91,7 @@ class RedisCacheStore:
         prefix: str = "helix:cache:",
         timeout_seconds: float = 0.5,
         vector_type: Literal["float32", "float16"] = "float32",
+        quota: Quota = NO_QUOTA,
     ) -> None:
         if timeout_seconds <= 0:
             raise ValueError(f"timeout_seconds must be more than 0, not {timeout_seconds!r}")
@@ -90,6 +105,10 @@ class RedisCacheStore:
         self._pipe: Pipe | None = None
         self._indexes: dict[int, QuestionIndex] = {}
         self._opening = asyncio.Lock()
+        self._quota = quota
+        self._back: Pipe | None = None
+        self.catalog = RedisCatalog(self._behind, prefix=prefix, place=self._place)
+        """What is in it, for administration."""
 
     async def open(self) -> None:
         """Make ready; connects at the first call."""
@@ -97,10 +116,11 @@ class RedisCacheStore:
 
     async def close(self) -> None:
         """Close what this store opened itself."""
-        pipe, self._pipe = self._pipe, None
+        pipes, self._pipe, self._back = (self._pipe, self._back), None, None
         self._indexes.clear()
-        if pipe is not None:
-            await pipe.close()
+        for pipe in pipes:
+            if pipe is not None:
+                await pipe.close()
         if self._url is not None and self._client is not None:
             client, self._client = self._client, None
             await client.aclose()
@@ -131,14 +151,20 @@ class RedisCacheStore:
     ) -> None:
         """Store an entry; with a vector, make it findable by nearness to `text` inside `scope`."""
         value, ttl_ms = pack(entry), max(1, round(ttl_seconds * 1000))
-        if not vector:
-            await self._call("SET", f"{self._prefix}e:{key}", value, "PX", ttl_ms)
-            return
-        # First the index: what is there before it is only indexed by and by.
-        index = self._indexes.get(len(vector)) or await self._open_index(len(vector))
+        # First the indexes: what is there before them is only indexed by and by.
+        await self.catalog.open()
+        fields: dict[str, str | bytes] = {"about": of_entry(entry), "at": repr(entry.stored_at)}
+        if vector:
+            index = self._indexes.get(len(vector)) or await self._open_index(len(vector))
+            fields |= {"scope": scope, "text": text.encode(), index.field: index.pack(vector)}
+        size_bytes = len(value) + sum(map(len, fields.values()))
+        now_ms = round(time.time() * 1000)
+        about: list[Argument] = [self._prefix, key, value, ttl_ms, entry.partition, now_ms, size_bytes]
+        limits: list[Argument] = [self._quota.entries, self._quota.bytes, entry.namespace]
+        pairs = [argument for pair in fields.items() for argument in pair]
         keys = [f"{self._prefix}e:{key}", f"{self._prefix}v:{key}"]
         try:
-            await _PUT.run(self._ready(), keys, [value, ttl_ms, scope, text.encode(), index.field, index.pack(vector)])
+            await _PUT.run(self._ready(), keys, [*about, *limits, *pairs])
         except ResponseError as error:
             raise self._refused(error) from None
 
@@ -156,55 +182,30 @@ class RedisCacheStore:
     async def flush(self, *, namespace: str | None = None, entry_id: str | None = None) -> int:
         """Remove one entry, one namespace ("" is the default one) or everything; return how many entries went."""
         if entry_id is not None:
-            if not _ID.fullmatch(entry_id):
-                return 0
-            gone = await self._call("UNLINK", f"{self._prefix}e:{entry_id}")
-            await self._call("UNLINK", f"{self._prefix}v:{entry_id}")
-            return int(gone)
-        if namespace and not NAMESPACE.fullmatch(namespace):
-            return 0
-        removed = 0
-        # Questions first: an answer without its question can still be found, a question without its answer is waste.
-        for kind in ("v", "e"):
-            pattern = f"{namespace}:*" if namespace else "*"
-            async for ids in self._pages(kind, pattern):
-                chosen = [id for id in ids if ":" not in id] if namespace == "" else ids
-                if chosen:
-                    gone = await self._call("UNLINK", *(f"{self._prefix}{kind}:{id}" for id in chosen))
-                    removed += int(gone) if kind == "e" else 0
-        return removed
+            return await self.catalog.remove(Selection(entries=(entry_id,)))
+        return await self.catalog.remove(Selection(namespace=namespace, everything=namespace is None))
 
     async def stats(self) -> Mapping[str, Any]:
-        """Entries, and bytes of answers and questions as Redis counts them, in all and by namespace.
-
-        Reads every key of the cache: for administration, not for a request's path.
-        """
-        found: dict[str, dict[str, Any]] = {}
-        for kind in ("e", "v"):
-            async for ids in self._pages(kind, "*"):
-                sizes = await asyncio.gather(
-                    *(self._call("MEMORY", "USAGE", f"{self._prefix}{kind}:{id}", "SAMPLES", 0) for id in ids)
-                )
-                for id, size in zip(ids, sizes, strict=True):
-                    name = id.rpartition(":")[0]
-                    row = found.setdefault(name, {"namespace": name, "entries": 0, "bytes": 0})
-                    row["entries"] += kind == "e" and size is not None
-                    row["bytes"] += size or 0
-        namespaces = sorted(found.values(), key=lambda row: row["namespace"])
-        return {
-            "entries": sum(row["entries"] for row in namespaces),
-            "bytes": sum(row["bytes"] for row in namespaces),
-            "namespaces": namespaces,
-        }
+        """Entries and bytes, in all and by namespace."""
+        return await self.catalog.stats()
 
     # Inside
 
     def _ready(self) -> Pipe:
         if self._pipe is None:
-            if self._client is None:
-                self._client = connect(self._url or "", socket_connect_timeout=self._timeout_seconds)
-            self._pipe = Pipe(self._client, timeout_seconds=self._timeout_seconds)
+            self._pipe = Pipe(self._connected(), timeout_seconds=self._timeout_seconds)
         return self._pipe
+
+    def _behind(self) -> Pipe:
+        """A connection beside the one of the caller's path, which waits for nobody's administration."""
+        if self._back is None:
+            self._back = Pipe(self._connected(), timeout_seconds=max(ADMIN_TIMEOUT_SECONDS, self._timeout_seconds))
+        return self._back
+
+    def _connected(self) -> Redis:
+        if self._client is None:
+            self._client = connect(self._url or "", socket_connect_timeout=self._timeout_seconds)
+        return self._client
 
     async def _call(self, *command: str | bytes | int | float) -> Any:
         try:
@@ -217,17 +218,6 @@ class RedisCacheStore:
             return await script.run(self._ready(), [key], arguments)
         except ResponseError as error:
             raise self._refused(error) from None
-
-    async def _pages(self, kind: str, pattern: str) -> AsyncIterator[list[str]]:
-        start = f"{self._prefix}{kind}:"
-        escaped = re.sub(r"([*?\[\]\\])", r"\\\1", start)
-        cursor = b"0"
-        while True:
-            cursor, keys = await self._call("SCAN", cursor, "MATCH", escaped + pattern, "COUNT", _PAGE)
-            if keys:
-                yield [key.decode()[len(start) :] for key in keys]
-            if cursor in (b"0", 0):
-                return
 
     async def _open_index(self, dim: int) -> QuestionIndex:
         """The index over vectors of this size, created where there is none."""
@@ -251,7 +241,6 @@ class RedisCacheStore:
                     vector_type=self._vector_type,
                 )
                 await self._bounded(index.create())
-                await _PUT.load(self._ready())
                 self._indexes[dim] = index
         return index
 

@@ -155,6 +155,7 @@ class Entry:
     namespace: str = ""
     usage: Usage | None = None
     """What the provider counted for it, so that a hit can say what it saved."""
+    # What the catalog keeps beside it; the stores' `get` leaves it out.
     asked_model: str = ""
     """The model that was asked for; `model` is the one that answered."""
     partition: str = ""
@@ -351,20 +352,17 @@ class CacheStore(Protocol):
 
 
 class CacheCatalog(Protocol):
-    """What a cache holds, for administration; by index, never by reading every key. Raises BackendUnavailable.
-
-    A store is its own catalog.
-    """
-
-    async def used(self, hits: Mapping[tuple[str, str], int]) -> None:
-        """Count hits, by entry id and the entry's partition; lists tell them, and a quota spares what is used."""
-        ...
+    """What a store holds, for administration; by index, never by reading every key. Raises BackendUnavailable."""
 
     layout: str
     """How `Packed` entries are written: what one store dumps, another of the same layout loads."""
 
     async def stats(self) -> Mapping[str, Any]:
         """Entries and bytes, in all and by namespace."""
+        ...
+
+    async def used(self, hits: Mapping[tuple[str, str], int]) -> None:
+        """Count hits, by entry id and the entry's partition; lists tell them, and a quota spares what is used."""
         ...
 
     async def count(self, selection: Selection) -> int:
@@ -375,7 +373,7 @@ class CacheCatalog(Protocol):
         """Remove entries; return how many went."""
         ...
 
-    async def list(
+    async def page(
         self, selection: Selection, *, limit: int, cursor: str | None = None
     ) -> tuple[Sequence[Listed], str | None]:
         """Entries, latest first, and the next page's cursor. Raises InvalidRequest for a cursor it did not give."""
