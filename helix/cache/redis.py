@@ -106,6 +106,7 @@ class RedisCacheStore:
         self._indexes: dict[int, QuestionIndex] = {}
         self._opening = asyncio.Lock()
         self._quota = quota
+        self._knows_put = False
         self._back: Pipe | None = None
         self.catalog = RedisCatalog(self._behind, prefix=prefix, place=self._place)
         """What is in it, for administration."""
@@ -151,10 +152,8 @@ class RedisCacheStore:
     ) -> None:
         """Store an entry; with a vector, make it findable by nearness to `text` inside `scope`."""
         value, ttl_ms = pack(entry), max(1, round(ttl_seconds * 1000))
-        # First the indexes: what is there before them is only indexed by and by.
-        await self.catalog.open()
         fields: dict[str, str | bytes] = {"about": of_entry(entry), "at": repr(entry.stored_at)}
-        if vector:
+        if vector:  # first the index: what is there before it is only indexed by and by
             index = self._indexes.get(len(vector)) or await self._open_index(len(vector))
             fields |= {"scope": scope, "text": text.encode(), index.field: index.pack(vector)}
         size_bytes = len(value) + sum(map(len, fields.values()))
@@ -164,9 +163,15 @@ class RedisCacheStore:
         pairs = [argument for pair in fields.items() for argument in pair]
         keys = [f"{self._prefix}e:{key}", f"{self._prefix}v:{key}"]
         try:
-            await _PUT.run(self._ready(), keys, [*about, *limits, *pairs])
+            putting = _PUT.run(self._ready(), keys, [*about, *limits, *pairs])
+            if self._knows_put:
+                await putting
+            else:  # in one write: whoever asks again at once is to find it
+                await asyncio.gather(_PUT.load(self._ready()), putting)
+                self._knows_put = True
         except ResponseError as error:
             raise self._refused(error) from None
+        await self.catalog.open()
 
     async def learn(self, entry_id: str, evidence: Evidence, *, group: str | None = None) -> None:
         """Add to what is known about a findable entry, and put it into a group if one is given."""

@@ -192,7 +192,7 @@ async def test_an_emptied_database(store: RedisCacheStore, redis_url: str, redis
     """An index that was lost is made again, over what was stored since."""
     await put(store, 1)
     client = Redis.from_url(redis_url)
-    await client.execute_command("FT.DROPINDEX", f"{redis_prefix}catalog")
+    await client.ft(f"{redis_prefix}catalog").dropindex()
     await client.aclose()
     await put(store, 2)
     assert sorted(await listed(store)) == [digest(1), digest(2)]
