@@ -106,7 +106,6 @@ class RedisCacheStore:
         self._indexes: dict[int, QuestionIndex] = {}
         self._opening = asyncio.Lock()
         self._quota = quota
-        self._knows_put = False
         self._back: Pipe | None = None
         self.catalog = RedisCatalog(self._behind, prefix=prefix, place=self._place)
         """What is in it, for administration."""
@@ -163,12 +162,7 @@ class RedisCacheStore:
         pairs = [argument for pair in fields.items() for argument in pair]
         keys = [f"{self._prefix}e:{key}", f"{self._prefix}v:{key}"]
         try:
-            putting = _PUT.run(self._ready(), keys, [*about, *limits, *pairs])
-            if self._knows_put:
-                await putting
-            else:  # in one write: whoever asks again at once is to find it
-                await asyncio.gather(_PUT.load(self._ready()), putting)
-                self._knows_put = True
+            await _PUT.run(self._ready(), keys, [*about, *limits, *pairs])
         except ResponseError as error:
             raise self._refused(error) from None
         await self.catalog.open()

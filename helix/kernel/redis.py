@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 from collections import deque
 from typing import Any
+from weakref import WeakSet
 
 import hiredis
 from redis.asyncio import ConnectionPool, Redis
@@ -214,19 +215,24 @@ class _Link(asyncio.Protocol):
 
 
 class Script:
-    """A Lua script, sent by its digest and loaded when Redis does not know it."""
+    """A Lua script, sent whole the first time over a pipe, then by its digest; so one round trip is mostly enough."""
 
     def __init__(self, source: str) -> None:
         self._source = source
+        self._sent: WeakSet[Pipe] = WeakSet()
         self._digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
     async def run(self, pipe: Pipe, keys: list[str], arguments: list[Argument]) -> Any:
         """Run it. Raises BackendUnavailable, redis.ResponseError."""
-        try:
-            return await pipe.call("EVALSHA", self._digest, len(keys), *keys, *arguments)
-        except NoScriptError:
-            return await pipe.call("EVAL", self._source, len(keys), *keys, *arguments)
+        if pipe in self._sent:
+            try:
+                return await pipe.call("EVALSHA", self._digest, len(keys), *keys, *arguments)
+            except NoScriptError:
+                pass  # Redis was started anew
+        self._sent.add(pipe)
+        return await pipe.call("EVAL", self._source, len(keys), *keys, *arguments)
 
     async def load(self, pipe: Pipe) -> None:
         """Make it known beforehand, so that the first `run` costs one round trip as well. Raises like `run`."""
         await pipe.call("SCRIPT", "LOAD", self._source)
+        self._sent.add(pipe)
