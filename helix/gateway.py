@@ -144,7 +144,7 @@ def build_app(config: Config, parts: Parts) -> Gateway:
     ledger = RedisLedger(parts.redis_url) if helix.budget.enabled else None
     cache = None
     if helix.cache.enabled:
-        cache = RedisCacheStore(parts.redis_url, vector_type=helix.cache.semantic.vector_type)
+        cache = _cache_store(config, parts)
     sink = _sink(config, parts)
     metrics = Metrics(sink_state=sink.state) if sink is not None else None
     owned = tuple(item for item in (cache, ledger, keys) if item is not None)
@@ -241,6 +241,23 @@ def _eligibility(config: Config) -> Eligibility:
         return Eligibility(**said)
     except ValueError as error:
         raise ConfigError(f"helix.cache.eligibility: {error}", "helix.cache.eligibility") from None
+
+
+def _cache_store(config: Config, parts: Parts) -> RedisCacheStore:
+    cache = config.helix.cache
+    try:
+        return RedisCacheStore(
+            parts.redis_url,
+            vector_type=cache.semantic.vector_type,
+            encryption_keys=[key.get_secret_value() for key in cache.encryption_keys],
+        )
+    except ValueError as error:
+        raise ConfigError(f"helix.cache.encryption_keys: {error}", "helix.cache.encryption_keys") from None
+    except ImportError:
+        raise ConfigError(
+            "helix.cache.encryption_keys needs cryptography: pip install 'helix-gateway[encryption]'",
+            "helix.cache.encryption_keys",
+        ) from None
 
 
 def _price(router: Router) -> GroupPrices:

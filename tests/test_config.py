@@ -62,6 +62,7 @@ def test_secrets_are_not_shown() -> None:
     assert "hunter2" not in fault({"model_list": [MODEL], "helix": {"redis_url": ["redis://:hunter2@h"]}})
     config = Config.of({"model_list": [MODEL], "helix": {"redis_url": "redis://:hunter2@h"}}, {})
     assert "hunter2" not in repr(config.helix)
+    assert "hunter2" not in fault({"model_list": [MODEL], "helix": {"cache": {"encryption_keys": ["hunter2"]}}})
 
 
 def test_environment_references_are_filled_in() -> None:
@@ -79,6 +80,7 @@ def test_environment_fills_what_the_file_leaves_open() -> None:
         "HELIX_MASTER_KEY": "m",
         "HELIX_AUTH": "off",
         "HELIX_PORT": "9",
+        "HELIX_CACHE_KEYS": f"{'a' * 32},{'b' * 32}",
     }
     config = Config.of({"model_list": [MODEL]}, environ).helix
     assert config.redis_url is not None
@@ -86,6 +88,7 @@ def test_environment_fills_what_the_file_leaves_open() -> None:
     assert config.telemetry.clickhouse_url is not None
     assert config.admit.master_key is not None
     assert (config.admit.auth, config.server.port) == ("off", 9)
+    assert [key.get_secret_value()[0] for key in config.cache.encryption_keys] == ["a", "b"]
     named = Config.of({"model_list": [MODEL], "helix": {"redis_url": "redis://f"}}, environ).helix
     assert named.redis_url is not None
     assert named.redis_url.get_secret_value() == "redis://f"
@@ -99,7 +102,10 @@ def test_changed_keys_keep_the_rest_unresolved() -> None:
     assert config.raw["model_list"][0]["model_info"]["id"] == "os.environ/ID"
 
 
-@pytest.mark.parametrize(("name", "value"), [("HELIX_AUTH", "no"), ("HELIX_PORT", "http"), ("HELIX_PORT", "70000")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("HELIX_AUTH", "no"), ("HELIX_PORT", "http"), ("HELIX_PORT", "70000"), ("HELIX_CACHE_KEYS", "short")],
+)
 def test_wrong_variables_are_faults(name: str, value: str) -> None:
     """A variable with a wrong value is named with what it must be."""
     assert fault({"model_list": [MODEL]}, {name: value}).startswith(f"{name} must be")

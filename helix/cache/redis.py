@@ -24,7 +24,8 @@ from redis.exceptions import ResponseError
 from helix.cache.catalog.about import of_entry
 from helix.cache.catalog.quota import BOOK, NO_QUOTA, Quota
 from helix.cache.catalog.redis import RedisCatalog
-from helix.cache.value import pack, unpack
+from helix.cache.cipher import Cipher
+from helix.cache.value import Codec
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.redis import Argument, Pipe, Script, connect
 from helix.kernel.types import Candidate, Entry, Evidence, Selection, Vector
@@ -79,8 +80,13 @@ return redis.call('HGETALL', KEYS[1])
 class RedisCacheStore:
     """A CacheStore in one Redis, by URL (owned) or client (borrowed).
 
-    `timeout_seconds` bounds every call on a request's path. `vector_type` is how vectors are kept: "float16" takes half
-    the memory; what is kept in the one is not found in the other. `quota` is the most that one partition may keep.
+    - `timeout_seconds` bounds every call on a request's path.
+    - `vector_type` is how vectors are kept: "float16" takes half the memory of "float32". What is kept in the one is
+      not found in the other.
+    - `quota` is the most that one partition may keep.
+    - `encryption_keys` encrypt answers and questions with AES-256-GCM: the first one, while all of them decrypt. What
+      was kept without a key, or with another, is a miss.
+
     Every method raises BackendUnavailable.
     """
 
@@ -90,14 +96,16 @@ class RedisCacheStore:
         *,
         prefix: str = "helix:cache:",
         timeout_seconds: float = 0.5,
-        vector_type: Literal["float32", "float16"] = "float32",
+        vector_type: Literal["float32", "float16"] = "float16",
         quota: Quota = NO_QUOTA,
+        encryption_keys: Sequence[str] = (),
     ) -> None:
         if timeout_seconds <= 0:
             raise ValueError(f"timeout_seconds must be more than 0, not {timeout_seconds!r}")
         if vector_type not in ("float32", "float16"):
             raise ValueError(f"vector_type must be 'float32' or 'float16', not {vector_type!r}")
         self._vector_type = vector_type
+        self._codec = Codec(Cipher(encryption_keys) if encryption_keys else None)
         self._url = redis if isinstance(redis, str) else None
         self._client: Redis | None = None if isinstance(redis, str) else redis
         self._prefix = prefix
@@ -107,7 +115,7 @@ class RedisCacheStore:
         self._opening = asyncio.Lock()
         self._quota = quota
         self._back: Pipe | None = None
-        self.catalog = RedisCatalog(self._behind, prefix=prefix, place=self._place)
+        self.catalog = RedisCatalog(self._behind, prefix=prefix, codec=self._codec, place=self._place)
         """What is in it, for administration."""
 
     async def open(self) -> None:
@@ -130,7 +138,7 @@ class RedisCacheStore:
     async def get(self, key: str) -> Entry | None:
         """The entry of a key, in one round trip; None where there is none, or it cannot be read."""
         value = await self._call("GET", f"{self._prefix}e:{key}")
-        return None if value is None else unpack(key, value)
+        return None if value is None else self._codec.unpack(key, value)
 
     async def near(self, scope: str, vector: Vector, *, count: int) -> Sequence[Candidate]:
         """The nearest entries inside a scope, best first."""
@@ -150,11 +158,14 @@ class RedisCacheStore:
         vector: Vector | None = None,
     ) -> None:
         """Store an entry; with a vector, make it findable by nearness to `text` inside `scope`."""
-        value, ttl_ms = pack(entry), max(1, round(ttl_seconds * 1000))
+        value, ttl_ms = self._codec.pack(entry), max(1, round(ttl_seconds * 1000))
         fields: dict[str, str | bytes] = {"about": of_entry(entry), "at": repr(entry.stored_at)}
         if vector:  # first the index: what is there before it is only indexed by and by
             index = self._indexes.get(len(vector)) or await self._open_index(len(vector))
-            fields |= {"scope": scope, "text": text.encode(), index.field: index.pack(vector)}
+            packed = index.pack(vector)
+            if packed is not None:
+                question = self._codec.pack_text(key, scope, text)
+                fields |= {"scope": scope, "text": question, index.field: packed}
         size_bytes = len(value) + sum(map(len, fields.values()))
         now_ms = round(time.time() * 1000)
         about: list[Argument] = [self._prefix, key, value, ttl_ms, entry.partition, now_ms, size_bytes]
@@ -233,10 +244,12 @@ class RedisCacheStore:
                     ) from None
                 index = module.QuestionIndex(
                     self._client,
+                    self._ready,
                     name=f"{self._prefix}{dim}" + ("h" if self._vector_type == "float16" else ""),
                     prefix=f"{self._prefix}v:",
                     dim=dim,
                     place=self._place(),
+                    codec=self._codec,
                     vector_type=self._vector_type,
                 )
                 await self._bounded(index.create())

@@ -133,6 +133,12 @@ class Config(Section):
         }
         if redact:
             update["redact"] = helix.redact.model_copy(update=redact)
+        if not helix.cache.encryption_keys and environ.get("HELIX_CACHE_KEYS"):
+            secrets = environ["HELIX_CACHE_KEYS"].split(",")
+            if min(map(len, secrets)) < 32:
+                raise ConfigError("HELIX_CACHE_KEYS must be secrets of at least 32 characters, separated by commas")
+            keys = tuple(map(SecretStr, secrets))
+            update["cache"] = helix.cache.model_copy(update={"encryption_keys": keys})
         if environ.get("HELIX_AUTH"):
             if environ["HELIX_AUTH"] not in ("on", "off"):
                 raise ConfigError("HELIX_AUTH must be 'on' or 'off'", "HELIX_AUTH")

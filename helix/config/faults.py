@@ -50,7 +50,8 @@ def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]
 
 def _found(raw: Any, path: tuple[int | str, ...], kind: str) -> str:
     # What stands in the place of a section may be a secret as well.
-    if kind.startswith("model_") or any(word in str(path[-1]) for word in ("key", "url", "secret", "password")):
+    name = next((part for part in reversed(path) if isinstance(part, str)), "")  # of a list, not the place in it
+    if kind.startswith("model_") or any(word in name for word in ("key", "url", "secret", "password")):
         return ""
     for part in path:
         try:

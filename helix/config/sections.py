@@ -214,7 +214,7 @@ class SemanticConfig(Section):
         description="ONNX Runtime's execution providers, in order, such as `CUDAExecutionProvider`. Unset: the CPU's.",
     )
     vector_type: Literal["float32", "float16"] = Field(
-        "float32",
+        "float16",
         description="How Redis keeps vectors; `float16` takes half the memory. One does not find what the other kept.",
     )
     threads: int | None = Field(
@@ -236,6 +236,12 @@ class CacheConfig(Section):
     storing: StoringConfig = Field(default_factory=StoringConfig, description="Which answers are kept.")
     ttl_seconds: Seconds = Field(3600.0, description="How long an answer is kept; callers may shorten it.")
     share: Share = Field("key", description="Who shares answers with whom.")
+    encryption_keys: tuple[Annotated[SecretStr, Field(min_length=32)], ...] = Field(
+        (),
+        description="Secrets of 32 characters or more, best by reference (`os.environ/NAME`). Answers and questions "
+        "are kept encrypted with the first (AES-256-GCM) and read with any, so that keys can be changed. "
+        "Unset: `HELIX_CACHE_KEYS`, separated by commas.",
+    )
     on_outage: Outage = Field("pass", description="`pass` treats an outage as a miss.")
 
 

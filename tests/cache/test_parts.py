@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from helix.cache.breaker import Breaker
 from helix.cache.directives import Directives, read_directives
-from helix.cache.value import pack, unpack
 from helix.kernel.errors import BackendUnavailable, InvalidRequest
-from helix.kernel.types import Entry, Usage
 
 
 def read(**headers: str) -> Directives:
@@ -71,42 +67,6 @@ def test_wrong_values(header: str, value: str) -> None:
         read_directives([(header.encode(), value.encode())])
     assert header in raised.value.message
     assert raised.value.param == header
-
-
-ENTRY = Entry(
-    id="n:0123",
-    dialect="chat",
-    model="openai/gpt-4o",
-    body=b'{"a":\n"\xc3\xa9"}',
-    stored_at=1700000000.25,
-    headers=(("x-y", "z"),),
-    namespace="n",
-    usage=Usage(1, 2, 3, 4, 5),
-)
-
-
-def test_value_round_trip() -> None:
-    """What was packed is unpacked."""
-    assert unpack("n:0123", pack(ENTRY)) == ENTRY
-
-
-@given(st.binary(max_size=40))
-def test_garbage_is_a_miss(value: bytes) -> None:
-    """Bytes of another version, or of no version at all, are no entry."""
-    assert unpack("k", value) is None
-    assert unpack("k", b"\x01" + value) is None
-
-
-def test_a_changed_byte_is_a_miss() -> None:
-    """A body that is not the one that was stored is no entry."""
-    assert unpack("k", pack(ENTRY).replace(b'{"a"', b'{"b"')) is None
-
-
-@given(st.integers(0, 60))
-def test_a_damaged_value_is_a_miss(length: int) -> None:
-    """A value that lost its end is no entry."""
-    value = pack(ENTRY)
-    assert unpack("k", value[: min(length, len(value) - 1)]) is None
 
 
 def test_breaker() -> None:

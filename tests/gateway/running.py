@@ -15,12 +15,17 @@ from typing import Any, TypeVar
 import anthropic
 import httpx
 import openai
+from backports import zstd
 from redis.asyncio import Redis
 
+from helix.cache.skeleton import SKELETON
 from helix.kernel.types import ASGIApp, Message, Receive, Scope, Send
 from helix.telemetry.clickhouse import ClickHouse
 
 T = TypeVar("T")
+
+COMPRESSED = b"\x02\x01"
+"""How what the cache keeps begins, compressed and in the clear (helix/cache/value.py)."""
 
 MASTER = "sk-hx-master-of-the-gateway-tests"
 PROVIDER_KEY = "sk-real-key-of-the-provider"
@@ -197,11 +202,19 @@ async def _redis_text(url: str) -> str:
         b"stream": client.xrange,
     }
     try:
-        return "\n".join(
-            [f"{key!r} {await readers[await client.type(key)](key)!r}" async for key in client.scan_iter()]
-        )
+        found = [(key, await readers[await client.type(key)](key)) async for key in client.scan_iter()]
+        return "\n".join(f"{key!r} {_in_words(value)!r}" for key, value in found)
     finally:
         await client.aclose()
+
+
+def _in_words(value: Any) -> Any:
+    """A value of Redis's, with what the cache compressed as it was."""
+    if isinstance(value, dict):
+        return {name: _in_words(item) for name, item in value.items()}
+    if isinstance(value, bytes) and value.startswith(COMPRESSED):
+        return zstd.decompress(value[6:], zstd.ZstdDict(SKELETON, is_raw=True))
+    return value
 
 
 async def _clickhouse_text(store: ClickHouse) -> str:

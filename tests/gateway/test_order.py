@@ -70,6 +70,18 @@ async def test_the_cache_knows_placeholders_alone(start: Start, echo: Recorder) 
     assert "quaxby" not in redis
 
 
+async def test_what_the_cache_keeps_is_encrypted(start: Start, echo: Recorder) -> None:
+    """With `helix.cache.encryption_keys` Redis holds neither question nor answer, and equal questions are hits."""
+    gateway = await start(cache={"encryption_keys": ["k" * 32]})
+    first = await gateway.ask("Where is the flywheel of my parcel?")
+    await gateway.cached(1)
+    second = await gateway.ask("Where is the flywheel of my parcel?")
+    assert [reply.headers["x-helix-cache"] for reply in (first, second)] == ["miss", "exact"]
+    assert second.json() == first.json()
+    assert "flywheel" in first.text
+    assert "flywheel" not in (await gateway.traces())["Redis"]
+
+
 async def test_a_replayed_answer_passes_the_same_tap(start: Start, echo: Recorder) -> None:
     """A stream out of the cache gives each caller their own values, and is looked through for others' as it passes."""
     gateway = await start(

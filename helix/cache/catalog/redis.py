@@ -24,6 +24,7 @@ from helix.cache.catalog.cursor import Cursor
 from helix.cache.catalog.index.redis import EntryIndex
 from helix.cache.catalog.quota import FORGET
 from helix.cache.directives import NAMESPACE
+from helix.cache.value import Codec
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.redis import Argument, Pipe, Script
 from helix.kernel.types import Listed, Selection
@@ -93,8 +94,9 @@ class RedisCatalog:
     Every method raises BackendUnavailable.
     """
 
-    def __init__(self, pipe: Callable[[], Pipe], *, prefix: str, place: Callable[[], str]) -> None:
+    def __init__(self, pipe: Callable[[], Pipe], *, prefix: str, codec: Codec, place: Callable[[], str]) -> None:
         self._pipe = pipe
+        self._codec = codec
         self._prefix = prefix
         self._place = place
         self._index = EntryIndex(pipe, prefix=prefix, refused=self._refused)
@@ -203,7 +205,8 @@ class RedisCatalog:
         )
         if left == -2 or fields[0] is None:
             return None
-        about = read(fields[0].decode())
+        about, scope = read(fields[0].decode()), (fields[2] or b"").decode()
+        text = None if fields[3] is None else self._codec.unpack_text(id, scope, fields[3])
         return Listed(
             id=id,
             dialect=about.dialect,
@@ -214,11 +217,11 @@ class RedisCatalog:
             expires_at=now + left / 1000,
             bytes=size,
             hits=round(float(hits or 0)),
-            scope=(fields[2] or b"").decode(),
+            scope=scope,
             partition=about.partition,
             users=about.users,
             tags=about.tags,
-            text=(fields[3] or b"").decode(),
+            text=text or "",
         )
 
     async def _pages(self, selection: Selection, *, at_most: int = _PAGE) -> AsyncIterator[list[str]]:

@@ -1,56 +1,63 @@
-"""redisvl's HNSW index over the questions in Redis, pre-filtered by scope."""
+"""An HNSW index over the questions in Redis, made by redisvl, pre-filtered by scope."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from math import isnan
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import hypot, isfinite, isnan
 from typing import Any, Literal
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redisvl.exceptions import RedisVLError
 from redisvl.index import AsyncSearchIndex
-from redisvl.query import VectorQuery
-from redisvl.query.filter import Tag
 from redisvl.schema import IndexSchema
 
+from helix.cache.value import Codec
 from helix.kernel.errors import BackendUnavailable
+from helix.kernel.redis import Argument, Pipe
 from helix.kernel.types import NO_EVIDENCE, Candidate, Evidence, Vector
 
 __all__ = ["QuestionIndex"]
 
-_FIELDS = ("text", "right", "wrong", "surplus", "information", "group")
-"""What a search returns of an entry beside its distance."""
+_FIELDS = ("text", "distance", "at", "right", "wrong", "surplus", "information", "group")
+"""What a search returns of an entry."""
 
 _M = 16
-_EF_CONSTRUCTION = 200
+_EF_CONSTRUCTION = 128
 _EF_RUNTIME = 64
-"""HNSW's degree and beam widths (Malkov and Yashunin 2016); RediSearch's own 10 for the last is narrow for K = 5."""
+"""HNSW's degree and beam widths (Malkov and Yashunin 2016), by measurement (docs/cache.md)."""
+_SLACK = 1e-3  # how far from 1 a vector's length may be, for its float16 to be as exact as can be
 
 
 class QuestionIndex:
     """The index over vectors of `dim` floats under a key prefix. `place` is what errors call the Redis.
 
-    In float16 vectors take half the memory, each float rounded to 11 bits.
+    `client` makes the index, `pipe` gives the connection that searches. In float16 vectors take half the memory, each
+    float rounded to 11 bits.
     """
 
     def __init__(
         self,
         client: Redis,
+        pipe: Callable[[], Pipe],
         *,
         name: str,
         prefix: str,
         dim: int,
         place: str,
-        vector_type: Literal["float32", "float16"] = "float32",
+        codec: Codec,
+        vector_type: Literal["float32", "float16"] = "float16",
     ) -> None:
         letter, self._format = ("v", "f") if vector_type == "float32" else ("h", "e")
         self.field = f"{letter}{dim}"
         """Of a hash: where the index looks for the vector."""
-        self._vector_type = vector_type
-        self._prefix = prefix
+        self._pipe = pipe
+        self._name = name
+        self._prefix_bytes = len(prefix.encode())
         self._place = place
+        self._codec = codec
+        self._expected = {b"type": b"VECTOR", b"data_type": vector_type.upper().encode(), b"dim": dim}
         vector = {
             "algorithm": "hnsw",
             "dims": dim,
@@ -64,19 +71,25 @@ class QuestionIndex:
             {
                 "index": {"name": name, "prefix": prefix, "storage_type": "hash"},
                 "fields": [
-                    {"name": "scope", "type": "tag"},
+                    {"name": "scope", "type": "tag", "attrs": {"case_sensitive": True}},
                     {"name": self.field, "type": "vector", "attrs": vector},
                 ],
             }
         )
         self._index = AsyncSearchIndex(schema, redis_client=client)
+        self._ask = f"(@scope:{{$scope}})=>[KNN $count @{self.field} $vector AS distance]"
 
-    def pack(self, vector: Vector) -> bytes:
-        """A vector as the index reads it."""
+    def pack(self, vector: Vector) -> bytes | None:
+        """A vector as the index reads it; None where it has no direction (zeros, NaN, infinities)."""
+        length = hypot(*vector)
+        if not (isfinite(length) and length > 0):
+            return None
+        if abs(length - 1) > _SLACK:
+            vector = [value / length for value in vector]
         return struct.pack(f"{len(vector)}{self._format}", *vector)
 
     async def create(self) -> None:
-        """Create it where there is none. Raises BackendUnavailable, which says so where Redis cannot search at all."""
+        """Create it where there is none. Raises BackendUnavailable, which says what is wrong."""
         try:
             await self._index.create(overwrite=False)
         except (RedisVLError, RedisError, OSError) as error:
@@ -90,43 +103,88 @@ class QuestionIndex:
                 raise BackendUnavailable(f"{self._place} can search in its database 0 only: use that one") from None
             if "already exists" not in said:  # else another process was first
                 raise self._failed(error) from None
+        await self._verify()
 
     async def near(self, scope: str, vector: Vector, *, count: int) -> Sequence[Candidate]:
         """The nearest questions inside a scope, best first. Raises BackendUnavailable."""
-        query = VectorQuery(
-            self.pack(vector),
-            self.field,
-            return_fields=list(_FIELDS),
-            filter_expression=Tag("scope") == scope,
-            num_results=count,
-            dtype=self._vector_type,
+        packed = self.pack(vector)
+        if packed is None:
+            return []
+        command: tuple[Argument, ...] = (
+            *("FT.SEARCH", self._name, self._ask),
+            *("PARAMS", 6, "scope", scope or " ", "count", count, "vector", packed),
+            *("RETURN", len(_FIELDS), *_FIELDS, "SORTBY", "distance", "LIMIT", 0, count, "DIALECT", 2),
         )
         try:
             try:
-                rows = await self._index.query(query)
-            except RedisVLError as error:
-                if "no such index" not in str(_root(error)).lower():
+                reply = await self._pipe().call(*command)
+            except ResponseError as error:
+                if "no such index" not in str(error).lower():
                     raise
                 # The database was flushed, or came back empty.
                 await self.create()
-                rows = await self._index.query(query)
-        except (RedisVLError, RedisError, OSError) as error:
+                reply = await self._pipe().call(*command)
+        except ResponseError as error:
             raise self._failed(error) from None
-        # A question that expired between the search and its loading has no fields. A vector without a direction has no
-        # distance, and is near to nothing.
-        found = [self._candidate(row) for row in rows if "text" in row]
-        return [candidate for candidate in found if not isnan(candidate.similarity)]
+        found = [self._candidate(scope, key, fields) for key, fields in _rows(reply)]
+        return [candidate for candidate in found if candidate is not None]
 
-    def _candidate(self, row: dict[str, Any]) -> Candidate:
-        similarity = min(1.0 - float(row["vector_distance"]), 1.0)  # in this order nan stays nan
-        known = [float(row.get(name) or 0.0) for name in ("right", "wrong", "surplus", "information")]
-        evidence = Evidence(*known) if any(known) else NO_EVIDENCE
-        id = row["id"][len(self._prefix) :]
-        return Candidate(id, row["text"], similarity, evidence=evidence, group=row.get("group") or "")
+    # Inside
+
+    def _candidate(self, scope: str, key: bytes, fields: Mapping[bytes, bytes]) -> Candidate | None:
+        """A row; None where it expired between the search and its loading, cannot be read, or has no distance."""
+        id = key[self._prefix_bytes :].decode()
+        written, distance = fields.get(b"text"), float(fields.get(b"distance", "nan"))
+        if written is None or isnan(distance):
+            return None
+        text = self._codec.unpack_text(id, scope, written)
+        if text is None:
+            return None
+        known = [float(fields.get(name) or 0.0) for name in (b"right", b"wrong", b"surplus", b"information")]
+        return Candidate(
+            id,
+            text,
+            min(1.0 - distance, 1.0),
+            stored_at=float(fields.get(b"at") or 0.0),
+            evidence=Evidence(*known) if any(known) else NO_EVIDENCE,
+            group=fields.get(b"group", b"").decode(),
+        )
+
+    async def _verify(self) -> None:
+        """Raise unless the index is over such vectors: one of this name may be somebody else's."""
+        try:
+            told = _pairs(await self._pipe().call("FT.INFO", self._name))
+        except ResponseError as error:
+            raise self._failed(error) from None
+        for attribute in map(_pairs, told[b"attributes"]):
+            if attribute.get(b"attribute") == self.field.encode():
+                if {name: attribute.get(name) for name in self._expected} == self._expected:
+                    return
+                break
+        raise BackendUnavailable(
+            f"{self._place} has an index '{self._name}' of other vectors: FT.DROPINDEX it, or use another prefix"
+        )
 
     def _failed(self, error: BaseException) -> BackendUnavailable:
         # Only the kind: the message may repeat the command's arguments.
         return BackendUnavailable(f"{self._place} failed to search ({type(_root(error)).__name__})")
+
+
+def _rows(reply: Any) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
+    """Keys and fields of a search's reply, in either of Redis's protocols."""
+    if isinstance(reply, dict):
+        for row in reply[b"results"]:
+            yield row[b"id"], row.get(b"extra_attributes") or {}
+        return
+    for key, fields in zip(reply[1::2], reply[2::2], strict=True):
+        yield key, _pairs(fields or [])
+
+
+def _pairs(flat: Any) -> dict[bytes, Any]:
+    if isinstance(flat, dict):
+        return flat
+    # An attribute's last words ("CASESENSITIVE") have no value, so the end may be odd.
+    return dict(zip(flat[::2], flat[1::2], strict=False))
 
 
 def _root(error: BaseException) -> BaseException:
