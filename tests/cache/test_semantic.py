@@ -246,7 +246,7 @@ async def test_guards(first: str, second: str, guard: str, hybrid: CacheMiddlewa
 async def test_the_next_neighbour_is_tried(hybrid: CacheMiddleware, provider: Provider) -> None:
     """If the nearest is forbidden, a hit may come from the next; the reply tells of both."""
     await ask(hybrid, CHAT, chat("Please give me 6 tips for a better sleep"))
-    await ask(hybrid, CHAT, chat("Please give me 5 tips for a better sleep at night"))
+    await ask(hybrid, CHAT, chat("Please could you give me 5 tips for a better sleep"))
     reply = await ask(hybrid, CHAT, chat("Please give me 5 tips for better sleep"), {"x-helix-cache-threshold": "0.92"})
     assert reply.cache == "semantic"
     assert reply.json["id"] == "chatcmpl-answer 2"

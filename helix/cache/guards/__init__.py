@@ -1,18 +1,53 @@
 """What stands between a near neighbour and a hit: cosine similarity is blind to these differences.
 
-A guard takes the text that was asked and the text that an answer was given to, and says whether the answer may be
-given to the other as well, as far as the guard can tell. Each is pure and symmetric.
+The text that was asked and the text that an answer was given to are read once (`reading`), their words paired
+(`align`), and each guard says whether the answer may be given to the other as well, as far as it can tell. Guards
+reason from the language, with WordNet's help (`lexicon`); they are pure and symmetric.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from helix.cache.guards.align import align
-from helix.cache.guards.first import GUARDS, Guard, same_negation, same_numbers, same_placeholders
-from helix.cache.guards.reading import read
+from helix.cache.guards.align import Alignment, align
+from helix.cache.guards.conjunction import same_conjunction
+from helix.cache.guards.dates import same_dates
+from helix.cache.guards.language import same_language
+from helix.cache.guards.modifier import same_modifiers
+from helix.cache.guards.names import same_names
+from helix.cache.guards.numbers import same_numbers
+from helix.cache.guards.order import same_direction
+from helix.cache.guards.placeholders import same_placeholders
+from helix.cache.guards.polarity import same_negation, same_sense
+from helix.cache.guards.question import same_question
+from helix.cache.guards.reading import Reading, read
+from helix.cache.guards.roles import same_roles
+from helix.cache.guards.tense import same_tense
+from helix.cache.guards.term import same_terms
 
-__all__ = ["GUARDS", "Comparison", "Guard", "compare", "same_negation", "same_numbers", "same_placeholders", "veto"]
+__all__ = ["GUARDS", "Comparison", "Guard", "compare", "veto"]
+
+Guard: TypeAlias = Callable[[Reading, Reading, Alignment], bool]
+
+GUARDS: tuple[tuple[str, Guard], ...] = (
+    ("placeholders", same_placeholders),
+    ("language", same_language),
+    ("numbers", same_numbers),
+    ("dates", same_dates),
+    ("negation", same_negation),
+    ("antonym", same_sense),
+    ("names", same_names),
+    ("order", same_direction),
+    ("conjunction", same_conjunction),
+    ("question", same_question),
+    ("roles", same_roles),
+    ("tense", same_tense),
+    ("modifier", same_modifiers),
+    ("term", same_terms),
+)
+"""Every guard by the name that `x-helix-cache-veto` says; it returns whether the hit is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +64,17 @@ class Comparison:
 
 def compare(asked: str, answered: str) -> Comparison:
     """Compare two texts: pure, symmetric, and without a veto for equal ones."""
-    return Comparison(veto(asked, answered), align(read(asked), read(answered)).overlap)
+    if asked == answered:
+        return Comparison(None, 1.0)
+    first, second = sorted((asked, answered))  # so that who asked first makes no difference
+    one, other = read(first), read(second)
+    pairs = align(one, other)
+    for name, allows in GUARDS:
+        if not allows(one, other, pairs):
+            return Comparison(name, pairs.overlap)
+    return Comparison(None, pairs.overlap)
 
 
 def veto(asked: str, answered: str) -> str | None:
     """The name of the first guard that forbids the hit, or None."""
-    for name, allows in GUARDS:
-        if not allows(asked, answered):
-            return name
-    return None
+    return compare(asked, answered).veto

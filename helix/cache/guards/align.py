@@ -2,49 +2,208 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 
-from helix.cache.guards.reading import Reading
+from helix.cache.guards.lexicon import entry, undone
+from helix.cache.guards.reading import Reading, Token
+from helix.cache.guards.spelling import is_slip, is_usual
 
-__all__ = ["Alignment", "align"]
+__all__ = ["Alignment", "align", "are_opposites"]
 
-_LEAST_LETTERS = 4
-"""Words shorter than this are other words, not misspelt ones, when a letter differs."""
+_SYNONYM = 0.9
+"""How much of a word its synonym accounts for: few are one in every sense."""
+_WINDOW_WORDS = 4
+"""A verbatim repeat differs in no more words than this, in one place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """The share of both texts' content that is accounted for, 0 to 1."""
+    """Pairs of places in two readings' tokens, and the content that has no partner.
 
+    `overlap` is the share of both texts' content that is accounted for, 0 to 1. `window`: where one text repeats the
+    other word for word but in one place (articles, fillers and turns of phrase aside), what stands there in each; None
+    for a free rewording, in which other words follow from another construction.
+    """
+
+    pairs: dict[int, int]
+    opposites: tuple[tuple[int, int], ...]
+    rest: tuple[int, ...]
+    other_rest: tuple[int, ...]
     overlap: float
+    window: tuple[tuple[int, ...], tuple[int, ...]] | None
+
+    @property
+    def is_verbatim(self) -> bool:
+        """Whether one text repeats the other but in one place."""
+        return self.window is not None
 
 
 def align(one: Reading, other: Reading) -> Alignment:
-    """Pair equal words, then words one slip of the hand apart."""
-    left, right = Counter(one.words), Counter(other.words)
-    total = left.total() + right.total()
+    """Pair equal words, then opposites, synonyms, words of one root, and words one slip of the hand apart."""
+    rest, others = list(one.content), list(other.content)
+    pairs: dict[int, int] = {}
+    total = len(rest) + len(others)
     if not total:
-        return Alignment(1.0)
-    rest, others = left - right, right - left
-    unpaired = rest.total() + others.total()
-    spare = sorted(others.elements())
-    for word in sorted(rest.elements()):
-        match = next((candidate for candidate in spare if one_slip(word, candidate)), None)
-        if match is not None:
-            spare.remove(match)
-            unpaired -= 2
-    return Alignment(1.0 - unpaired / total)
+        return _align_functions(one, other)
+    _pair_equal(one.tokens, other.tokens, rest, others, pairs)
+    credit = 2.0 * len(pairs)
+    opposites: list[tuple[int, int]] = []
+    if rest and others:
+        opposites = _pair(one, other, rest, others, are_opposites)
+        pairs.update(opposites)
+        if len(opposites) % 2 == 0:
+            credit += 2 * _SYNONYM * len(opposites)
+        for at, there in _pair(one, other, rest, others, _are_synonyms):
+            pairs[at] = there
+            credit += 2 * _SYNONYM
+    if rest or others:
+        credit += _pair_stretches(one, other, rest, others, pairs)
+        for at, there in _pair(one, other, rest, others, _is_misspelt):
+            pairs[at] = there
+            credit += 2
+    return Alignment(
+        pairs, tuple(opposites), tuple(rest), tuple(others), min(1.0, credit / total), _window(one, other, pairs)
+    )
 
 
-def one_slip(one: str, other: str) -> bool:
-    """Whether two words differ by one letter dropped, added, replaced, or swapped with its neighbour."""
-    short, long = sorted((one, other), key=len)
-    if len(short) < _LEAST_LETTERS or len(long) - len(short) > 1 or not (one.isalpha() and other.isalpha()):
+def _pair_equal(
+    one: Sequence[Token], other: Sequence[Token], rest: list[int], others: list[int], pairs: dict[int, int]
+) -> None:
+    by_base: dict[str, list[int]] = {}
+    for there in others:
+        for base in other[there].bases:
+            by_base.setdefault(base, []).append(there)
+    taken = set()
+    for at in rest:
+        near = [there for base in one[at].bases for there in by_base.get(base, ()) if there not in taken]
+        if near:
+            there = min(near, key=lambda there: (other[there].lower != one[at].lower, there))
+            taken.add(there)
+            pairs[at] = there
+    rest[:] = [at for at in rest if at not in pairs]
+    others[:] = [there for there in others if there not in taken]
+
+
+def _pair(
+    one: Reading, other: Reading, rest: list[int], others: list[int], alike: Callable[[Token, Token], bool]
+) -> list[tuple[int, int]]:
+    found = []
+    for at in list(rest):
+        for there in others:
+            if alike(one.tokens[at], other.tokens[there]):
+                found.append((at, there))
+                rest.remove(at)
+                others.remove(there)
+                break
+    return found
+
+
+@lru_cache(maxsize=32768)
+def _opposites(word: str) -> frozenset[str]:
+    known = entry(word)
+    return known.opposites if known is not None else frozenset()
+
+
+def are_opposites(one: Token, other: Token) -> bool:
+    """Whether a word means the contrary of another, or undoes it."""
+    return (
+        any(not _opposites(base).isdisjoint(other.bases) for base in one.bases)
+        or any(not _opposites(base).isdisjoint(one.bases) for base in other.bases)
+        or not undone(one.lower).isdisjoint(other.bases)
+        or not undone(other.lower).isdisjoint(one.bases)
+    )
+
+
+@lru_cache(maxsize=32768)
+def _senses(word: str) -> frozenset[str]:
+    known = entry(word)
+    return known.senses if known is not None else frozenset()
+
+
+@lru_cache(maxsize=32768)
+def _root(word: str) -> str:
+    known = entry(word)
+    return known.root or word if known is not None else word
+
+
+def _are_synonyms(one: Token, other: Token) -> bool:
+    if one.name == 2 or other.name == 2:
         return False
-    at = next((i for i, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short))
-    if len(short) < len(long):
-        return short[at:] == long[at + 1 :]
-    if short[at + 1 :] == long[at + 1 :]:
+    senses = set(chain.from_iterable(map(_senses, one.bases)))
+    if not senses.isdisjoint(chain.from_iterable(map(_senses, other.bases))):
         return True
-    return short[at : at + 2] == long[at : at + 2][::-1] and short[at + 2 :] == long[at + 2 :]
+    return not set(map(_root, one.bases)).isdisjoint(map(_root, other.bases))
+
+
+def _is_misspelt(one: Token, other: Token) -> bool:
+    """Whether one of two words is the other, misspelt: one slip apart, and not both words of the language."""
+    if one.kind != "word" or other.kind != "word":
+        return False
+    slip = is_slip(one.lower, other.lower)
+    if slip is None or (is_usual(one.lower) and is_usual(other.lower)):
+        return False
+    # Names and unknown words differ by a letter ("Iran", "Iraq"): for those, only swapped neighbours are a slip.
+    return slip == "swapped" or not (one.name and other.name)
+
+
+def _pair_stretches(one: Reading, other: Reading, rest: list[int], others: list[int], pairs: dict[int, int]) -> float:
+    """Account for words run together or cut in two: "login" and "log in", "newyork" and "new york"; the credit."""
+    credit = 0.0
+    for stretch in _stretches(one, rest):
+        written = _written(one, stretch)
+        for there in _stretches(other, others):
+            if written == _written(other, there):
+                mine = [at for at in stretch if at in rest]
+                theirs = [at for at in there if at in others]
+                credit += len(mine) + len(theirs)
+                rest[:] = [at for at in rest if at not in mine]
+                others[:] = [at for at in others if at not in theirs]
+                pairs.update(zip(mine, theirs, strict=False))
+                break
+    return credit
+
+
+def _written(reading: Reading, stretch: range) -> str:
+    return "".join(reading.tokens[at].lower for at in stretch)
+
+
+def _stretches(reading: Reading, rest: list[int]) -> list[range]:
+    """Each word that is left, alone and with its neighbour to the right or left."""
+    tokens = reading.tokens
+    found = []
+    for at in rest:
+        for first, last in ((at, at), (at, at + 1), (at - 1, at)):
+            if first >= 0 and last < len(tokens) and tokens[first].kind == tokens[last].kind == "word":
+                found.append(range(first, last + 1))
+    return found
+
+
+def _align_functions(one: Reading, other: Reading) -> Alignment:
+    """Without any content the function words must do."""
+    words, others = list(one.words()), list(other.words())
+    total = len(words) + len(others)
+    shared = sum(min(words.count(word), others.count(word)) for word in set(words))
+    overlap = 2 * shared / total if total else float(one.text == other.text)
+    return Alignment({}, (), (), (), overlap, _window(one, other, {}))
+
+
+def _window(one: Reading, other: Reading, pairs: dict[int, int]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    mine = [at for at, token in enumerate(one.tokens) if not token.is_empty]
+    theirs = [at for at, token in enumerate(other.tokens) if not token.is_empty]
+
+    def alike(at: int, there: int) -> bool:
+        return one.tokens[at].lower == other.tokens[there].lower or pairs.get(at) == there
+
+    least = min(len(mine), len(theirs))
+    head = tail = 0
+    while head < least and alike(mine[head], theirs[head]):
+        head += 1
+    while tail < least - head and alike(mine[-1 - tail], theirs[-1 - tail]):
+        tail += 1
+    here, there = mine[head : len(mine) - tail], theirs[head : len(theirs) - tail]
+    if 2 * (head + tail) < least or max(len(here), len(there)) > _WINDOW_WORDS:
+        return None
+    return tuple(here), tuple(there)

@@ -1,0 +1,201 @@
+"""Who does what to whom: "A hurt B" is not "B hurt A", but it is "B was hurt by A"."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import combinations
+from typing import NamedTuple
+
+from helix.cache.guards.align import Alignment
+from helix.cache.guards.grammar import CONJUNCTIONS, FUNCTION, PREPOSITIONS, PRONOUNS, QUESTION_WORDS
+from helix.cache.guards.lexicon import bases, entry
+from helix.cache.guards.reading import Reading, Token
+
+__all__ = ["same_roles"]
+
+_BE = frozenset("am is are was were be been being get gets got getting".split())
+_SUBORDINATORS = frozenset(
+    "if when because while although though that who which whether unless until where why".split()
+)
+# Relations that hold both ways, so that their ends may change places.
+_MUTUAL = frozenset(
+    "date dating engage engaged marry married friend friends relate related next near close adjacent similar same "
+    "different equal identical compare compared difference differ between versus vs meet together combine mix "
+    "acquaintance colleague colleagues partner partners sibling siblings cousin cousins neighbor neighbors neighbour "
+    "neighbours roommate roommates twin twins spouse spouses match".split()
+)
+_ALIKE = 0.75
+"""Roles are compared where so much is the same: between freer wordings, places say little."""
+_PERSONS = frozenset(("he", "she", "they"))
+_SPEAKERS = frozenset(("i", "you"))
+
+
+class Role(NamedTuple):
+    """The part a word plays: in which clause, and as what, a preposition or a place in the order of the clause."""
+
+    clause: int
+    part: str | int
+
+
+class Cast(NamedTuple):
+    """The roles of a reading's words by place, and those of its pronouns by word."""
+
+    words: dict[int, Role]
+    pronouns: dict[str, Role]
+    mutual: frozenset[int]
+
+
+def same_roles(one: Reading, other: Reading, pairs: Alignment) -> bool:
+    """No two words, in one clause in either text, have changed places."""
+    if pairs.overlap < _ALIKE:
+        return True
+    mine, theirs = _cast(one), _cast(other)
+    players = [
+        (role, theirs.words[pairs.pairs[at]], False)
+        for at, role in mine.words.items()
+        if pairs.pairs.get(at) in theirs.words
+    ]
+    shared = mine.pronouns.keys() & theirs.pronouns.keys()
+    players += [(mine.pronouns[word], theirs.pronouns[word], word in _SPEAKERS) for word in sorted(shared)]
+    return not any(
+        left[2] == right[2]
+        and left[0].clause == right[0].clause
+        and left[1].clause == right[1].clause
+        and left[0].clause not in mine.mutual
+        and left[1].clause not in theirs.mutual
+        and _have_swapped(left[0].part, right[0].part, left[1].part, right[1].part)
+        for left, right in combinations(players, 2)
+    )
+
+
+def _have_swapped(here: str | int, there: str | int, now_here: str | int, now_there: str | int) -> bool:
+    if here == there or now_here == now_there:
+        return False
+    if all(isinstance(part, int) for part in (here, there, now_here, now_there)):
+        return (here < there) != (now_here < now_there)  # type: ignore[operator]
+    return _kind(here) == _kind(now_there) and _kind(there) == _kind(now_here) and _kind(here) != _kind(there)
+
+
+def _kind(part: str | int) -> str:
+    return "core" if isinstance(part, int) else part
+
+
+@lru_cache(maxsize=4096)
+def _cast(reading: Reading) -> Cast:
+    tokens = reading.tokens
+    words: dict[int, Role] = {}
+    pronouns: dict[str, Role] = {}
+    mutual = set()
+    clause, order = 0, 1
+    preposition = ""
+    joined: Role | None = None
+    last: Role | None = None
+    for at, token in enumerate(tokens):
+        lower = token.lower
+        if token.kind == "mark":
+            if lower in ".?!;:" or (lower == "," and _begins_clause(tokens, at + 1)):
+                clause, order, preposition, last = clause + 1, 1, "", None
+            elif lower == "'s" and at - 1 in words:
+                words[at - 1] = Role(clause, "of")
+            elif lower == ",":
+                joined = last
+            continue
+        if lower in _SUBORDINATORS and at and tokens[at - 1].kind != "mark":
+            clause, order, preposition = clause + 1, 1, ""
+        if not token.bases.isdisjoint(_MUTUAL):
+            mutual.add(clause)
+        if lower in ("and", "or"):
+            joined = last
+            continue
+        if lower in PREPOSITIONS:
+            preposition = _preposition(tokens, at)
+            continue
+        is_pronoun = PRONOUNS.get(lower) in _PERSONS | _SPEAKERS and lower not in ("my", "your", "their", "his")
+        if not is_pronoun and not (token.is_content and _is_noun(tokens, at)):
+            if token.is_content and _is_verb_only(token):
+                preposition, joined = "", None
+            continue
+        if joined is not None and joined.clause == clause:
+            role = joined
+        elif preposition:
+            role = Role(clause, 0 if preposition == "agent" else preposition)
+        else:
+            role = Role(clause, order)
+            order += 1
+        if is_pronoun:
+            pronouns.setdefault(PRONOUNS[lower], role)
+        else:
+            words[at] = role
+        last = role
+        if not _continues(tokens, at):
+            preposition, joined = "", None
+        else:
+            joined = role
+    return Cast(words, pronouns, frozenset(mutual))
+
+
+def _continues(tokens: tuple[Token, ...], at: int) -> bool:
+    """Whether the next word is of the same name or compound."""
+    return at + 1 < len(tokens) and tokens[at].name == 2 == tokens[at + 1].name
+
+
+def _begins_clause(tokens: tuple[Token, ...], at: int) -> bool:
+    if at >= len(tokens):
+        return True
+    lower = tokens[at].lower
+    return lower in FUNCTION - PREPOSITIONS - (CONJUNCTIONS - _SUBORDINATORS) or lower in QUESTION_WORDS
+
+
+def _preposition(tokens: tuple[Token, ...], at: int) -> str:
+    """The preposition at a place; "agent" for the "by" of a passive, "" for a particle or an infinitive's "to"."""
+    following = next((token for token in tokens[at + 1 :] if token.lower not in FUNCTION), None)
+    if following is None:
+        return ""
+    if (
+        tokens[at].lower == "to"
+        and following.lower in following.bases
+        and _is_verb_only(following)
+        and not (following.lower.endswith("ing"))
+    ):
+        return ""
+    if tokens[at].lower == "by" and at and _is_participle(tokens[at - 1].lower):
+        return "agent" if any(token.lower in _BE for token in tokens[:at]) else "by"
+    return tokens[at].lower
+
+
+def _is_participle(lower: str) -> bool:
+    if lower in _UNCHANGED:
+        return True
+    verbs = (base for base in bases(lower) if (known := entry(base)) is not None and "v" in known.parts)
+    return not lower.endswith("ing") and any(base != lower for base in verbs)
+
+
+_UNCHANGED = frozenset("hit hurt cut put let set shut cost beat bet bid burst cast quit read rid shed spread".split())
+
+
+def _is_noun(tokens: tuple[Token, ...], at: int) -> bool:
+    token = tokens[at]
+    if token.kind != "word" or token.name:
+        return True
+    known = [found for found in map(entry, token.bases) if found is not None]
+    if not any("n" in found.parts for found in known):
+        return False
+    following = tokens[at + 1] if at + 1 < len(tokens) else None
+    if following is not None and following.is_content and following.kind == "word" and not following.name:
+        nouns = [found for found in map(entry, following.bases) if found is not None]
+        if any("n" in found.mostly for found in nouns):
+            return False  # the first part of a compound, or an adjective
+        if nouns and all(found.mostly in ("a", "r", "ar") for found in nouns):
+            return True  # "silver heavier"
+    if at and tokens[at - 1].lower in PREPOSITIONS:
+        return True
+    return any("n" in (found.mostly or found.parts[:1]) for found in known)
+
+
+def _is_verb_only(token: Token) -> bool:
+    known = [found for found in map(entry, token.bases) if found is not None]
+    return (
+        bool(known)
+        and any("v" in (found.mostly or found.parts) for found in known)
+        and not any("n" in found.mostly for found in known)
+    )
