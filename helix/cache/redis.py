@@ -1,12 +1,13 @@
-"""Answers in Redis: exact ones as plain keys, and a vector index of redisvl's over their questions.
+"""Answers in Redis, and an index of redisvl's over their questions.
 
-    {prefix}e:{id}   string   an entry, packed (value.py)
-    {prefix}v:{id}   hash     what it says of itself (catalog/), scope, text and vector of the question it answers, what
-                              was learned of it; indexed
-    {prefix}t:{name} hash     counters (tally)
-    {prefix}{dim}    index    HNSW over the vectors of `dim` floats, pre-filtered by scope; `{dim}h` in float16
+    {prefix}a:{id}    hash    an entry: `answer` (value.py), what it says of itself (catalog/), scope, text and vector
+                              of the question it answers, what was learned of it
+    {prefix}t:{name}  hash    counters (tally)
+    {prefix}i:{dim}h  index   over the entries: HNSW over vectors of `dim` floats in float16 (`v`: in float32),
+                              pre-filtered by scope
 
-Both keys of an entry expire together. Only the semantic tier needs the search module, and only it loads redisvl.
+An entry is one key, so that it expires, is evicted and is replaced as a whole. Only the semantic tier needs the search
+module, and only it loads redisvl.
 """
 
 from __future__ import annotations
@@ -38,11 +39,11 @@ __all__ = ["RedisCacheStore"]
 T = TypeVar("T")
 
 EVIDENCE = ("right", "wrong", "surplus", "information")
-"""What of an Evidence is summed up, as fields of a question's hash."""
+"""What of an Evidence is summed up, as fields of an entry's hash."""
 
 ADMIN_TIMEOUT_SECONDS = 30.0
 
-# In one step: the answer and its question become findable together, neither stays for ever, and a quota holds.
+# In one step: what was learned of another answer is forgotten, nothing stays for ever, and a quota holds.
 _PUT = Script(
     BOOK
     + """
@@ -52,10 +53,10 @@ if bytes > 0 and size > bytes then
     drop(prefix, prefix .. 'q:' .. partition, id)
     return
 end
-redis.call('SET', KEYS[1], ARGV[3], 'PX', ttl)
-redis.call('HDEL', KEYS[2], 'right', 'wrong', 'surplus', 'information', 'group')
-redis.call('HSET', KEYS[2], unpack(ARGV, 11))
-redis.call('PEXPIRE', KEYS[2], ttl)
+-- First what a full Redis refuses: once a script has written, it may write on.
+redis.call('HSET', KEYS[1], 'answer', ARGV[3], unpack(ARGV, 11))
+redis.call('HDEL', KEYS[1], 'right', 'wrong', 'surplus', 'information', 'group')
+redis.call('PEXPIRE', KEYS[1], ttl)
 redis.call('SADD', prefix .. 'names', ARGV[10])
 if entries > 0 or bytes > 0 then enter(prefix, partition, id, now, ttl, size, entries, bytes) end
 """
@@ -115,7 +116,13 @@ class RedisCacheStore:
         self._opening = asyncio.Lock()
         self._quota = quota
         self._back: Pipe | None = None
-        self.catalog = RedisCatalog(self._behind, prefix=prefix, codec=self._codec, place=self._place)
+        self.catalog = RedisCatalog(
+            self._behind,
+            prefix=prefix,
+            codec=self._codec,
+            place=self._place,
+            questions=lambda: next(reversed(self._indexes.values()), None),
+        )
         """What is in it, for administration."""
 
     async def open(self) -> None:
@@ -137,7 +144,7 @@ class RedisCacheStore:
 
     async def get(self, key: str) -> Entry | None:
         """The entry of a key, in one round trip; None where there is none, or it cannot be read."""
-        value = await self._call("GET", f"{self._prefix}e:{key}")
+        value = await self._call("HGET", f"{self._prefix}a:{key}", "answer")
         return None if value is None else self._codec.unpack(key, value)
 
     async def near(self, scope: str, vector: Vector, *, count: int) -> Sequence[Candidate]:
@@ -171,9 +178,8 @@ class RedisCacheStore:
         about: list[Argument] = [self._prefix, key, value, ttl_ms, entry.partition, now_ms, size_bytes]
         limits: list[Argument] = [self._quota.entries, self._quota.bytes, entry.namespace]
         pairs = [argument for pair in fields.items() for argument in pair]
-        keys = [f"{self._prefix}e:{key}", f"{self._prefix}v:{key}"]
         try:
-            await _PUT.run(self._ready(), keys, [*about, *limits, *pairs])
+            await _PUT.run(self._ready(), [f"{self._prefix}a:{key}"], [*about, *limits, *pairs])
         except ResponseError as error:
             raise self._refused(error) from None
         await self.catalog.open()
@@ -181,7 +187,7 @@ class RedisCacheStore:
     async def learn(self, entry_id: str, evidence: Evidence, *, group: str | None = None) -> None:
         """Add to what is known about a findable entry, and put it into a group if one is given."""
         sums = [argument for name in EVIDENCE for argument in (name, getattr(evidence, name))]
-        await self._run(_LEARN, f"{self._prefix}v:{entry_id}", sums if group is None else [*sums, group])
+        await self._run(_LEARN, f"{self._prefix}a:{entry_id}", sums if group is None else [*sums, group])
 
     async def tally(self, name: str, added: Mapping[str, float], *, ttl_seconds: float) -> Mapping[str, float]:
         """Add to the counters of a name, in one round trip, and return all of them."""
@@ -245,8 +251,8 @@ class RedisCacheStore:
                 index = module.QuestionIndex(
                     self._client,
                     self._ready,
-                    name=f"{self._prefix}{dim}" + ("h" if self._vector_type == "float16" else ""),
-                    prefix=f"{self._prefix}v:",
+                    name=f"{self._prefix}i:{dim}{'h' if self._vector_type == 'float16' else 'v'}",
+                    prefix=f"{self._prefix}a:",
                     dim=dim,
                     place=self._place(),
                     codec=self._codec,
@@ -254,6 +260,7 @@ class RedisCacheStore:
                 )
                 await self._bounded(index.create())
                 self._indexes[dim] = index
+                await self.catalog.drop_index()
         return index
 
     async def _bounded(self, search: Awaitable[T]) -> T:
@@ -271,5 +278,7 @@ class RedisCacheStore:
         return f"Redis at {parts.path if parts.scheme == 'unix' else parts.netloc.rpartition('@')[2]}"
 
     def _refused(self, error: ResponseError) -> BackendUnavailable:
-        # The rest of the message may repeat arguments; its first word ("OOM", "READONLY", "WRONGTYPE") does not.
-        return BackendUnavailable(f"{self._place()} refused a command ({str(error).partition(' ')[0] or 'no reason'})")
+        # The rest of the message may repeat arguments; its first word ("WRONGTYPE") does not. Some have a class instead.
+        kind = type(error).__name__
+        reason = kind if kind != "ResponseError" else str(error).partition(" ")[0] or "no reason"
+        return BackendUnavailable(f"{self._place()} refused a command ({reason})")

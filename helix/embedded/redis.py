@@ -37,6 +37,8 @@ __all__ = ["EmbeddedRedis"]
 SOCKET_PATH_LIMIT_BYTES = 103
 """sockaddr_un.sun_path less its final zero: 107 on Linux, 103 on macOS."""
 LOG_LIMIT_BYTES = 1024 * 1024
+LISTPACK_VALUE_BYTES = 4096
+"""Hashes whose values are no longer are kept in one piece, which saves a cached answer 140 bytes of 3,300."""
 STEADY_SECONDS = 60.0
 """A server that was up for so long is started again at once when it ends."""
 LONGEST_PAUSE_SECONDS = 30.0
@@ -289,6 +291,7 @@ class EmbeddedRedis:
             "save": "",
             "maxmemory": str(self._max_memory_bytes),
             "maxmemory-policy": "volatile-lru",
+            "hash-max-listpack-value": str(LISTPACK_VALUE_BYTES),
         }
         return [part for name, value in settings.items() for part in (f"--{name}", value)]
 

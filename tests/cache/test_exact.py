@@ -166,7 +166,7 @@ async def test_ttl_only_shortens(
     await ask(app, CHAT, chat(QUESTION), {"x-helix-cache-ttl": asked})
     await app.close()
     client = Redis.from_url(redis_url)
-    (key,) = await client.keys(f"{redis_prefix}e:*")
+    (key,) = await client.keys(f"{redis_prefix}a:*")
     assert kept * 1000 - 5000 < await client.pttl(key) <= kept * 1000
     await client.aclose()
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from helix.cache import CacheMiddleware
 from helix.cache.redis import RedisCacheStore
 from helix.embed import SentenceTransformerEmbedder
+from helix.kernel.types import Candidate, Vector
 from helix.kernel.wire import replaced
 
 from .conftest import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Provider, ask, assembled, chat
@@ -262,18 +264,31 @@ async def test_a_caller_raises_the_threshold_but_never_lowers_it(
     assert (await ask(hybrid, CHAT, chat(text), {"x-helix-cache-threshold": threshold})).cache == status
 
 
-async def test_an_answer_that_went_before_its_question(
-    hybrid: CacheMiddleware, redis_url: str, redis_prefix: str
+async def test_an_entry_that_goes_in_the_midst_of_a_look_up(
+    hybrid: CacheMiddleware,
+    store: RedisCacheStore,
+    redis_url: str,
+    redis_prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A neighbour whose answer Redis evicted is passed over."""
+    """A neighbour that Redis evicts between being found and being read is passed over."""
     from redis.asyncio import Redis
 
     await ask(hybrid, CHAT, chat(ASKED))
-    client = Redis.from_url(redis_url)
-    for key in await client.keys(f"{redis_prefix}e:*"):
-        await client.delete(key)
-    await client.aclose()
+    near = store.near
+    found: list[Candidate] = []
+
+    async def found_and_evicted(scope: str, vector: Vector, *, count: int) -> Sequence[Candidate]:
+        found.extend(await near(scope, vector, count=count))
+        client = Redis.from_url(redis_url)
+        for key in await client.keys(f"{redis_prefix}a:*"):
+            await client.delete(key)
+        await client.aclose()
+        return found
+
+    monkeypatch.setattr(store, "near", found_and_evicted)
     assert (await ask(hybrid, CHAT, chat(AGAIN))).cache == "miss"
+    assert len(found) == 1
 
 
 async def test_max_age_counts_for_neighbours(hybrid: CacheMiddleware, monkeypatch: pytest.MonkeyPatch) -> None:

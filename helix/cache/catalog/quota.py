@@ -46,7 +46,7 @@ local function strike(book, id)
 end
 
 local function forget(prefix, id)
-    local about = redis.call('HGET', prefix .. 'v:' .. id, 'about')
+    local about = redis.call('HGET', prefix .. 'a:' .. id, 'about')
     local partition = about and string.match('\31' .. about, '\31p([^\31]+)')
     if partition then strike(prefix .. 'q:' .. partition, id) end
 end
@@ -58,7 +58,7 @@ BOOK = (
     + r"""
 local function drop(prefix, book, id)
     strike(book, id)
-    redis.call('UNLINK', prefix .. 'e:' .. id, prefix .. 'v:' .. id)
+    redis.call('UNLINK', prefix .. 'a:' .. id)
     redis.call('ZREM', prefix .. 'hits', id)
 end
 

@@ -1,7 +1,7 @@
-"""The catalog of a RedisCacheStore: a search index over what entries say of themselves, beside the one over vectors.
+"""The catalog of a RedisCacheStore: what entries say of themselves, through a search index.
 
-    {prefix}v:{id}     hash   `about` (about.py) and `at`, when it was stored: indexed here; the rest is the store's
-    {prefix}catalog    index  over both, and the scope
+    {prefix}a:{id}     hash   `about` (about.py) and `at`, when it was stored; the rest is the store's
+    {prefix}catalog    index  over both, and the scope; only where there is none over vectors, which has them too
     {prefix}hits       zset   entry id → how often it was given
     {prefix}names      set    the namespaces that there are, or were
     {prefix}q:{partition}:{u|x|b}   one partition's book, where there is a quota (quota.py)
@@ -21,7 +21,7 @@ from redis.exceptions import ResponseError
 
 from helix.cache.catalog.about import fits, query, read
 from helix.cache.catalog.cursor import Cursor
-from helix.cache.catalog.index.redis import EntryIndex
+from helix.cache.catalog.index.redis import EntryIndex, Questions
 from helix.cache.catalog.quota import FORGET
 from helix.cache.directives import NAMESPACE
 from helix.cache.value import Codec
@@ -46,8 +46,7 @@ local removed = 0
 for i = 2, #ARGV do
     local id = ARGV[i]
     forget(ARGV[1], id)
-    removed = removed + redis.call('UNLINK', ARGV[1] .. 'e:' .. id)
-    redis.call('UNLINK', ARGV[1] .. 'v:' .. id)
+    removed = removed + redis.call('UNLINK', ARGV[1] .. 'a:' .. id)
     redis.call('ZREM', ARGV[1] .. 'hits', id)
 end
 return removed
@@ -59,13 +58,13 @@ _USED = Script("""
 local prefix, now, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local hits = prefix .. 'hits'
 for i = 4, #ARGV, 3 do
-    if redis.call('EXISTS', prefix .. 'e:' .. ARGV[i]) == 1 then
+    if redis.call('EXISTS', prefix .. 'a:' .. ARGV[i]) == 1 then
         redis.call('ZINCRBY', hits, ARGV[i + 2], ARGV[i])
         redis.call('ZADD', prefix .. 'q:' .. ARGV[i + 1] .. ':u', 'XX', now, ARGV[i])
     end
 end
 for _, id in ipairs(redis.call('ZRANDMEMBER', hits, 20)) do
-    if redis.call('EXISTS', prefix .. 'e:' .. id) == 0 then redis.call('ZREM', hits, id) end
+    if redis.call('EXISTS', prefix .. 'a:' .. id) == 0 then redis.call('ZREM', hits, id) end
 end
 local over = redis.call('ZCARD', hits) - most
 if over > 0 then redis.call('ZREMRANGEBYRANK', hits, 0, over - 1) end
@@ -74,13 +73,12 @@ if over > 0 then redis.call('ZREMRANGEBYRANK', hits, 0, over - 1) end
 _PROLONG = Script("""
 local found = 0
 for i = 3, #ARGV do
-    local answer, question = ARGV[1] .. 'e:' .. ARGV[i], ARGV[1] .. 'v:' .. ARGV[i]
-    local left = redis.call('PTTL', answer)
+    local entry = ARGV[1] .. 'a:' .. ARGV[i]
+    local left = redis.call('PTTL', entry)
     if left ~= -2 then
         found = found + 1
         if left >= 0 and left < tonumber(ARGV[2]) then
-            redis.call('PEXPIRE', answer, ARGV[2])
-            redis.call('PEXPIRE', question, ARGV[2])
+            redis.call('PEXPIRE', entry, ARGV[2])
         end
     end
 end
@@ -89,21 +87,34 @@ return found
 
 
 class RedisCatalog:
-    """What a RedisCacheStore holds. `pipe` gives the connection, which is not the one of the caller's path.
+    """What a RedisCacheStore holds. `pipe` gives the connection, which is not the one of the caller's path; `questions`
+    the index over vectors, once it is open.
 
     Every method raises BackendUnavailable.
     """
 
-    def __init__(self, pipe: Callable[[], Pipe], *, prefix: str, codec: Codec, place: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        pipe: Callable[[], Pipe],
+        *,
+        prefix: str,
+        codec: Codec,
+        place: Callable[[], str],
+        questions: Callable[[], Questions | None],
+    ) -> None:
         self._pipe = pipe
         self._codec = codec
         self._prefix = prefix
         self._place = place
-        self._index = EntryIndex(pipe, prefix=prefix, refused=self._refused)
+        self._index = EntryIndex(pipe, prefix=prefix, refused=self._refused, questions=questions)
 
     async def open(self) -> bool:
         """Create the index where there is none; whether this Redis can search."""
         return await self._index.open()
+
+    async def drop_index(self) -> None:
+        """Remove the index of its own: the one over vectors is open, and has all that it has."""
+        await self._index.drop()
 
     async def stats(self) -> Mapping[str, Any]:
         """Entries, and bytes of answers and questions as Redis counts them, in all and by namespace.
@@ -185,10 +196,7 @@ class RedisCatalog:
         return {"namespace": name, "entries": entries, "bytes": sum(sizes) if whole else round(mean * entries)}
 
     async def _bytes(self, id: str) -> int:
-        sizes = await asyncio.gather(
-            *(self._call("MEMORY", "USAGE", f"{self._prefix}{kind}:{id}", "SAMPLES", 0) for kind in "ev")
-        )
-        return sum(size or 0 for size in sizes)
+        return int(await self._call("MEMORY", "USAGE", f"{self._prefix}a:{id}", "SAMPLES", 0) or 0)
 
     async def _listed(self, ids: Sequence[str]) -> list[Listed]:
         """What is to be told of entries; those that are gone are left out."""
@@ -198,8 +206,8 @@ class RedisCatalog:
 
     async def _one(self, id: str, now: float) -> Listed | None:
         fields, left, size, hits = await asyncio.gather(
-            self._call("HMGET", f"{self._prefix}v:{id}", "about", "at", "scope", "text"),
-            self._call("PTTL", f"{self._prefix}e:{id}"),
+            self._call("HMGET", f"{self._prefix}a:{id}", "about", "at", "scope", "text"),
+            self._call("PTTL", f"{self._prefix}a:{id}"),
             self._bytes(id),
             self._call("ZSCORE", f"{self._prefix}hits", id),
         )
@@ -239,7 +247,7 @@ class RedisCatalog:
             yield await self._fitting(ids, selection)
 
     async def _scan(self) -> AsyncIterator[list[str]]:
-        start = f"{self._prefix}v:"
+        start = f"{self._prefix}a:"
         pattern = re.sub(r"([*?\[\]\\])", r"\\\1", start) + "*"
         cursor: bytes | int = b"0"
         while True:
@@ -250,7 +258,7 @@ class RedisCatalog:
                 return
 
     async def _fitting(self, ids: Sequence[str], selection: Selection) -> list[str]:
-        rows = await asyncio.gather(*(self._call("HMGET", f"{self._prefix}v:{id}", "about", "scope") for id in ids))
+        rows = await asyncio.gather(*(self._call("HMGET", f"{self._prefix}a:{id}", "about", "scope") for id in ids))
         return [
             id
             for id, (about, scope) in zip(ids, rows, strict=True)

@@ -1,4 +1,4 @@
-"""An HNSW index over the questions in Redis, made by redisvl, pre-filtered by scope."""
+"""An HNSW index over the questions in Redis, made by redisvl, pre-filtered by scope; what entries say is in it too."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from redisvl.exceptions import RedisVLError
 from redisvl.index import AsyncSearchIndex
 from redisvl.schema import IndexSchema
 
+from helix.cache.catalog.about import SEPARATOR
 from helix.cache.value import Codec
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.redis import Argument, Pipe
@@ -53,7 +54,7 @@ class QuestionIndex:
         self.field = f"{letter}{dim}"
         """Of a hash: where the index looks for the vector."""
         self._pipe = pipe
-        self._name = name
+        self.name = name
         self._prefix_bytes = len(prefix.encode())
         self._place = place
         self._codec = codec
@@ -67,11 +68,14 @@ class QuestionIndex:
             "ef_construction": _EF_CONSTRUCTION,
             "ef_runtime": _EF_RUNTIME,
         }
+        tag = {"separator": SEPARATOR, "case_sensitive": True}
         schema = IndexSchema.from_dict(
             {
                 "index": {"name": name, "prefix": prefix, "storage_type": "hash"},
                 "fields": [
-                    {"name": "scope", "type": "tag", "attrs": {"case_sensitive": True}},
+                    {"name": "scope", "type": "tag", "attrs": tag},
+                    {"name": "about", "type": "tag", "attrs": tag},
+                    {"name": "at", "type": "numeric", "attrs": {"sortable": True}},
                     {"name": self.field, "type": "vector", "attrs": vector},
                 ],
             }
@@ -111,7 +115,7 @@ class QuestionIndex:
         if packed is None:
             return []
         command: tuple[Argument, ...] = (
-            *("FT.SEARCH", self._name, self._ask),
+            *("FT.SEARCH", self.name, self._ask),
             *("PARAMS", 6, "scope", scope or " ", "count", count, "vector", packed),
             *("RETURN", len(_FIELDS), *_FIELDS, "SORTBY", "distance", "LIMIT", 0, count, "DIALECT", 2),
         )
@@ -153,7 +157,7 @@ class QuestionIndex:
     async def _verify(self) -> None:
         """Raise unless the index is over such vectors: one of this name may be somebody else's."""
         try:
-            told = _pairs(await self._pipe().call("FT.INFO", self._name))
+            told = _pairs(await self._pipe().call("FT.INFO", self.name))
         except ResponseError as error:
             raise self._failed(error) from None
         for attribute in map(_pairs, told[b"attributes"]):
@@ -162,7 +166,7 @@ class QuestionIndex:
                     return
                 break
         raise BackendUnavailable(
-            f"{self._place} has an index '{self._name}' of other vectors: FT.DROPINDEX it, or use another prefix"
+            f"{self._place} has an index '{self.name}' of other vectors: FT.DROPINDEX it, or use another prefix"
         )
 
     def _failed(self, error: BaseException) -> BackendUnavailable:

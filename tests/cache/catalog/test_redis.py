@@ -214,7 +214,7 @@ async def test_what_expired_is_not_counted_as_used(store: RedisCacheStore, redis
     key = await put(store, 1)
     await store.catalog.used({(key, ""): 1})
     client = Redis.from_url(redis_url)
-    await client.delete(f"{redis_prefix}e:{key}", f"{redis_prefix}v:{key}")
+    await client.delete(f"{redis_prefix}a:{key}")
     await store.catalog.used({(digest(2), ""): 1})
     assert await client.zcard(f"{redis_prefix}hits") == 0
     await client.aclose()

@@ -1,4 +1,4 @@
-"""A search index over what entries say of themselves, beside the one over vectors."""
+"""A search index over what entries say of themselves: the one over vectors, or where there is none, one of its own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from math import inf, isfinite, isinf
-from typing import Any
+from typing import Any, Protocol
 
 from redis.exceptions import ResponseError
 
@@ -15,7 +15,7 @@ from helix.cache.catalog.cursor import Cursor
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.redis import Argument, Pipe
 
-__all__ = ["EntryIndex"]
+__all__ = ["EntryIndex", "Questions"]
 
 _PAGE = 500
 # Of the latest entries there are mostly enough in a short time; the index need not sort all it has.
@@ -23,21 +23,46 @@ _SPANS_SECONDS = (60.0, 3600.0, 86400.0, inf)
 _CURSOR_IDLE_MS = 300_000
 
 
+class Questions(Protocol):
+    """The index over vectors."""
+
+    name: str
+
+    async def create(self) -> None:
+        """Create it where there is none."""
+        ...
+
+
 class EntryIndex:
-    """The index over `about`, `scope` and `at` of a store's hashes. Every method raises BackendUnavailable."""
+    """The index over `about`, `scope` and `at` of a store's hashes; `questions` gives the one over vectors, once open.
+
+    Every method raises BackendUnavailable.
+    """
 
     def __init__(
-        self, pipe: Callable[[], Pipe], *, prefix: str, refused: Callable[[ResponseError], BackendUnavailable]
+        self,
+        pipe: Callable[[], Pipe],
+        *,
+        prefix: str,
+        refused: Callable[[ResponseError], BackendUnavailable],
+        questions: Callable[[], Questions | None],
     ) -> None:
         self._pipe = pipe
-        self._prefix = f"{prefix}v:"
-        self._name = f"{prefix}catalog"
+        self._prefix = f"{prefix}a:"
+        self._own = f"{prefix}catalog"
+        self._questions = questions
+        self._built = ""
         self._refused = refused
         self._searches: bool | None = None
         self._creating = asyncio.Lock()
 
     async def open(self) -> bool:
         """Create it where there is none; whether this Redis can search at all."""
+        questions = self._questions()
+        if questions is not None:
+            if self._built != questions.name:
+                await self._wait_for(questions.name)
+            return True
         if self._searches is None:
             async with self._creating:
                 if self._searches is None:
@@ -70,7 +95,8 @@ class EntryIndex:
     async def walk(self, query: str, *, count: int = _PAGE) -> AsyncIterator[list[str]]:
         """The ids of what fits a query, some at a time, in one pass however many there are."""
         arguments = ("LOAD", 1, "@__key", "WITHCURSOR", "COUNT", count, "MAXIDLE", _CURSOR_IDLE_MS, "DIALECT", 2)
-        reply, cursor = await self._asked("FT.AGGREGATE", self._name, query, *arguments)
+        name = self._name
+        reply, cursor = await self._asked("FT.AGGREGATE", name, query, *arguments)
         try:
             while True:
                 ids = [self._id(key) for key in _keys(reply)]
@@ -78,34 +104,48 @@ class EntryIndex:
                     yield ids
                 if not cursor:
                     return
-                reply, cursor = await self._call("FT.CURSOR", "READ", self._name, cursor)
+                reply, cursor = await self._call("FT.CURSOR", "READ", name, cursor)
         finally:
             if cursor:  # whoever reads has enough
-                await self._call("FT.CURSOR", "DEL", self._name, cursor)
+                await self._call("FT.CURSOR", "DEL", name, cursor)
+
+    async def drop(self) -> None:
+        """Remove it, if it is there: it costs some 200 bytes an entry, and that over vectors does its work."""
+        self._searches = None
+        try:
+            await self._pipe().call("FT.DROPINDEX", self._own)
+        except ResponseError:
+            return  # there is none
 
     # Inside
+
+    @property
+    def _name(self) -> str:
+        questions = self._questions()
+        return self._own if questions is None else questions.name
 
     async def _create(self) -> bool:
         tag = ("TAG", "SEPARATOR", SEPARATOR, "CASESENSITIVE")
         fields = ("about", *tag, "scope", *tag, "at", "NUMERIC", "SORTABLE")
         options = ("ON", "HASH", "PREFIX", 1, self._prefix, "NOOFFSETS", "NOHL", "NOFIELDS", "NOFREQS")
         try:
-            await self._pipe().call("FT.CREATE", self._name, *options, "STOPWORDS", 0, "SCHEMA", *fields)
+            await self._pipe().call("FT.CREATE", self._own, *options, "STOPWORDS", 0, "SCHEMA", *fields)
         except ResponseError as error:
             said = str(error).lower()
             if "unknown command" in said or "db != 0" in said:
                 return False
             if "already exists" not in said:
                 raise self._refused(error) from None
-        await self._built()
+        await self._wait_for(self._own)
         return True
 
-    async def _built(self) -> None:
+    async def _wait_for(self, name: str) -> None:
         """Wait until what was there before the index is in it."""
         while True:
-            told = await self._call("FT.INFO", self._name)
+            told = await self._call("FT.INFO", name)
             pairs = told if isinstance(told, dict) else dict(zip(told[::2], told[1::2], strict=True))
             if not int(float(pairs.get(b"indexing", 0))):
+                self._built = name
                 return
             await asyncio.sleep(0.05)  # Redis tells nobody when it has done
 
@@ -117,7 +157,10 @@ class EntryIndex:
         except ResponseError as error:
             if "no such index" not in str(error).lower() and "unknown index" not in str(error).lower():
                 raise self._refused(error) from None
-        self._searches = None
+        self._searches, self._built = None, ""
+        questions = self._questions()
+        if questions is not None:
+            await questions.create()
         await self.open()
         return await self._call(*command)
 
