@@ -189,6 +189,7 @@ def build_app(config: Config, parts: Parts) -> Gateway:
             partition=partition_by(helix.cache.share),
             on_outage=helix.cache.on_outage,
             price=price.table,
+            secret=_cache_secret(config, parts.key_secret),
             eligibility=_eligibility(config),
             storable=Storable(**helix.cache.storing.model_dump()),
         )
@@ -231,6 +232,12 @@ def partition_by(share: Share) -> Callable[[Exchange], str]:
         return f"{share}:{group}" if group else by_credential(exchange)
 
     return partition
+
+
+def _cache_secret(config: Config, key_secret: str) -> bytes | str:
+    # From the keys' secret another one, as the redact stage has its own.
+    secret = config.helix.cache.secret
+    return hmac.digest(key_secret.encode(), b"helix cache", "sha256") if secret is None else secret.get_secret_value()
 
 
 def _eligibility(config: Config) -> Eligibility:

@@ -1,4 +1,8 @@
-"""What makes two requests equal: the canonical key of the exact tier, and the scope of the semantic tier."""
+"""What makes two requests equal: the canonical key of the exact tier, and the scope of the semantic tier.
+
+Both are keyed digests (BLAKE2b), so that who reads keys or the ids of entries cannot find out by guessing what was
+asked, nor make two requests that have one key.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,12 @@ from typing import Any
 
 import orjson
 
+from helix.cache.neutral import neutral, neutral_variant
 from helix.kernel.wire import Path, replaced
 
-__all__ = ["entry_id", "exact_key", "scope_key"]
+__all__ = ["entry_id", "exact_key", "key_of", "scope_key"]
 
-_FORMAT = 1
+_FORMAT = 2
 """Raised when keys come to mean something else, so that older entries are not found any more."""
 
 # How the answer is delivered, billed or filed, not what it says.
@@ -69,14 +74,31 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 _EXPONENT = re.compile(rb"e\+?[1-9][0-9]")
 
 
+def key_of(secret: str | bytes) -> bytes:
+    """The key of digests under a secret of any length; an empty secret is none."""
+    given = secret.encode() if isinstance(secret, str) else secret
+    return blake2b(given, digest_size=32, person=b"helix cache").digest() if given else b""
+
+
 def exact_key(
-    dialect: str, request: dict[str, Any], *, partition: str, namespace: str, variant: tuple[str, ...]
+    dialect: str,
+    request: dict[str, Any],
+    *,
+    partition: str,
+    namespace: str,
+    variant: tuple[str, ...],
+    key: bytes = b"",
 ) -> str:
     """The digest of everything that can change the answer: equal for equal requests however they are written.
 
-    Dict order, number spelling, nulls, said defaults and `stream` do not matter.
+    Dict order, number spelling, nulls, said defaults and `stream` do not matter, nor does the dialect of a plain
+    conversation (see neutral.py). `key` is what `key_of` made of a secret.
     """
-    return _digest([_FORMAT, dialect, partition, namespace, variant, _essence(dialect, request)])
+    essence = _essence(dialect, request)
+    plain = neutral(dialect, essence)
+    if plain is not None:
+        dialect, essence, variant = "", plain, neutral_variant(variant)
+    return _digest([_FORMAT, dialect, partition, namespace, variant, essence], key, b"exact")
 
 
 def scope_key(
@@ -88,10 +110,16 @@ def scope_key(
     namespace: str,
     variant: tuple[str, ...],
     embedder: str,
+    key: bytes = b"",
 ) -> str:
     """The digest of everything but the text at `question`: only inside one scope may a near text answer another."""
-    essence = replaced(_essence(dialect, request), {question: None})
-    return _digest([_FORMAT, dialect, partition, namespace, variant, embedder, question, essence])
+    essence = _essence(dialect, request)
+    plain = neutral(dialect, essence)
+    if plain is not None:
+        dialect, essence, variant = "", plain, neutral_variant(variant)
+        question = ("turns", len(plain["turns"]) - 1)
+    essence = replaced(essence, {question: None})
+    return _digest([_FORMAT, dialect, partition, namespace, variant, embedder, question, essence], key, b"scope")
 
 
 def entry_id(key: str, namespace: str) -> str:
@@ -117,8 +145,8 @@ def _same(value: Any, default: Any) -> bool:
     return value == default and isinstance(value, bool) == isinstance(default, bool)
 
 
-def _digest(value: Any) -> str:
-    return blake2b(_canonical(value), digest_size=20).hexdigest()
+def _digest(value: Any, key: bytes, purpose: bytes) -> str:
+    return blake2b(_canonical(value), digest_size=20, key=key, person=purpose).hexdigest()
 
 
 def _canonical(value: Any) -> bytes:

@@ -14,6 +14,7 @@ from helix.cache.memory import MemoryCacheStore
 from helix.cache.storable import Storable
 from helix.cache.tap import CacheTap
 from helix.cache.tiers import Asked, Finding, Mode, Tiers
+from helix.cache.translation import FORM
 from helix.kernel.errors import BackendUnavailable, HelixError
 from helix.kernel.exchange import Exchange, by_credential, open_exchange
 from helix.kernel.lifecycle import Resource, lifespan
@@ -44,6 +45,8 @@ class CacheMiddleware:
     - `partition`: whose requests share answers, by default those of one credential.
     - `on_outage`: "pass" treats an outage as a miss, "refuse" replies 503.
     - `price`: what a model charges, for `x-helix-saved-usd`; None leaves the header out.
+    - `secret`: what the keys of entries are digested under, so that nobody who reads them can guess what was asked; all
+      processes that share a store need the same. Empty: digests that anybody can make.
     - `eligibility`: which requests may be answered by the answer to a near question.
     - `storable`: which answers are kept; by default complete ones in words.
     - `semantic_timeout_seconds`: most time that embedding and search together may take.
@@ -63,6 +66,7 @@ class CacheMiddleware:
         on_outage: Literal["pass", "refuse"] = "pass",
         price: Price | None = None,
         observe: Observer | None = None,
+        secret: str | bytes = "",
         eligibility: Eligibility | None = None,
         storable: Storable | None = None,
         semantic_timeout_seconds: float = 1.0,
@@ -91,6 +95,7 @@ class CacheMiddleware:
             threshold=threshold,
             semantic_timeout_seconds=semantic_timeout_seconds,
             eligibility=eligibility or Eligibility(),
+            secret=secret,
         )
         self._storable = storable or Storable()
         self._ttl_seconds = ttl_seconds
@@ -208,6 +213,7 @@ class CacheMiddleware:
             model=model or (said if isinstance(said, str) else ""),
             body=body,
             stored_at=time.time(),
+            headers=((FORM, asked.form),) if asked.form else (),
             namespace=asked.wish.namespace,
             usage=asked.dialect.usage(answer),
         )

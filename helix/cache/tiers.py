@@ -11,7 +11,9 @@ from helix.cache.breaker import Breaker
 from helix.cache.directives import Directives
 from helix.cache.eligibility import Eligibility
 from helix.cache.guards import compare
-from helix.cache.key import entry_id, exact_key, scope_key
+from helix.cache.key import entry_id, exact_key, key_of, scope_key
+from helix.cache.neutral import written_as
+from helix.cache.translation import fitting
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.lifecycle import Resource
 from helix.kernel.types import CacheStore, Embedder, Entry, Vector
@@ -33,6 +35,11 @@ class Asked:
     request: dict[str, Any]
     partition: str
     wish: Directives
+
+    @property
+    def form(self) -> str:
+        """How answers are written for this caller."""
+        return written_as(self.dialect.name, self.wish.variant)
 
 
 @dataclass(slots=True)
@@ -76,12 +83,14 @@ class Tiers:
         threshold: float,
         semantic_timeout_seconds: float,
         eligibility: Eligibility,
+        secret: str | bytes,
     ) -> None:
         self._store = store
         self._embedder = embedder
         self._mode = mode
         self._threshold = threshold
         self._eligibility = eligibility
+        self._key = key_of(secret)
         self._semantic_timeout_seconds = semantic_timeout_seconds
         self._store_breaker = Breaker("the cache")
         self._semantic_breaker = Breaker("the semantic cache")
@@ -110,6 +119,7 @@ class Tiers:
             partition=asked.partition,
             namespace=wish.namespace,
             variant=wish.variant,
+            key=self._key,
         )
         found = Finding(entry_id(key, wish.namespace))
         if self._eligibility.may_bypass:
@@ -123,7 +133,7 @@ class Tiers:
             return found
         looked = False
         if self._mode != "semantic":
-            looked = await self._look_exact(found, wish)
+            looked = await self._look_exact(found, asked)
             if found.entry is not None:
                 return found
         self._judge(found, asked)
@@ -169,7 +179,7 @@ class Tiers:
         if found.ineligible is None:
             found.question = question
 
-    async def _look_exact(self, found: Finding, wish: Directives) -> bool:
+    async def _look_exact(self, found: Finding, asked: Asked) -> bool:
         """Ask the exact tier; whether it could be asked."""
         if not self._store_breaker.admits():
             found.outage = "store"
@@ -186,7 +196,9 @@ class Tiers:
             found.tier_ms["exact"] = _ms_since(started)
         self._store_breaker.succeeded()
         if entry is not None:
-            if _is_fresh(entry, wish):
+            entry = fitting(entry, asked.dialect, asked.request, asked.form)
+        if entry is not None:
+            if _is_fresh(entry, asked.wish):
                 found.status, found.entry = "exact", entry
             else:
                 found.status = "refresh"
@@ -205,7 +217,7 @@ class Tiers:
                 async with asyncio.timeout(self._semantic_timeout_seconds):
                     await self._embed(found, asked, embedder)
                     if found.vector:
-                        await self._choose(found, asked.wish, store)
+                        await self._choose(found, asked, store)
             finally:
                 found.tier_ms["semantic"] = _ms_since(started)
         except TimeoutError:
@@ -236,6 +248,7 @@ class Tiers:
             namespace=asked.wish.namespace,
             variant=asked.wish.variant,
             embedder=embedder.name,
+            key=self._key,
         )
 
     async def _embed_late(self, found: Finding, asked: Asked) -> None:
@@ -249,11 +262,11 @@ class Tiers:
         else:
             self._semantic_breaker.succeeded()
 
-    async def _choose(self, found: Finding, wish: Directives, store: CacheStore) -> None:
+    async def _choose(self, found: Finding, asked: Asked, store: CacheStore) -> None:
         """Take the nearest question that is near enough, passes the guards, and still has its answer."""
         if found.vector is None or found.question is None:
             return
-        threshold = max(self._threshold, wish.threshold or 0.0)
+        threshold = max(self._threshold, asked.wish.threshold or 0.0)
         for candidate in await store.near(found.scope, found.vector, count=NEIGHBOURS):
             if found.nearest is None:
                 found.nearest = candidate.similarity
@@ -265,7 +278,11 @@ class Tiers:
                     found.veto, found.similarity = reason, candidate.similarity
                 continue
             entry = await store.get(candidate.entry_id)
-            if entry is not None and _is_fresh(entry, wish):
+            if entry is not None and _is_fresh(entry, asked.wish):
+                entry = fitting(entry, asked.dialect, asked.request, asked.form)
+            else:
+                entry = None
+            if entry is not None:
                 found.status, found.entry, found.similarity = "semantic", entry, candidate.similarity
                 return
 

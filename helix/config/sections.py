@@ -242,6 +242,12 @@ class CacheConfig(Section):
         "are kept encrypted with the first (AES-256-GCM) and read with any, so that keys can be changed. "
         "Unset: `HELIX_CACHE_KEYS`, separated by commas.",
     )
+    secret: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="What entries' keys are digested under. Unset: derived from `admit.key_secret`. Another secret is "
+        "another cache.",
+    )
     on_outage: Outage = Field("pass", description="`pass` treats an outage as a miss.")
 
 
