@@ -133,6 +133,8 @@ class CacheMiddleware:
             if not (wish.reads or wish.stores) or not _is_cacheable(exchange):
                 asked, found = None, Finding("", status="bypass")
             else:
+                # What the key is made of is all that the provider sees.
+                exchange.drop_repeated_keys()
                 asked = Asked(dialect, exchange.payload, self._partition(exchange), wish)
                 found = await self._tiers.look(asked)
         except HelixError as error:

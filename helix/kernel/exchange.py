@@ -56,6 +56,7 @@ class Exchange:
         "_outer_receive",
         "_parsed",
         "_payload",
+        "_says_once",
         "body_timeout_seconds",
         "dialect",
         "error_code",
@@ -94,6 +95,7 @@ class Exchange:
         self._body: bytes | None = None
         self._payload: dict[str, Any] | None = None
         self._given = False
+        self._says_once = False
         self._counted: tuple[Any, Usage | None] = (None, None)
         self._memo: tuple[Any, Any, bytes] = (None, None, b"")
 
@@ -157,8 +159,11 @@ class Exchange:
 
         Others may read the first of the two, of which no stage knows.
         """
-        if self._body is not None and exact.repeats_a_key(self._body, self.payload):
+        if self._body is None or self._says_once:
+            return
+        if exact.repeats_a_key(self._body, self.payload):
             self.replace(self.payload)
+        self._says_once = True
 
     def ask_usage(self) -> bool:
         """Make a stream carry usage.

@@ -5,10 +5,11 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from helix.cache.key import exact_key, scope_key
+from helix.cache.key import exact_key, key_of, scope_key
+from helix.kernel.wire import replaced
 
 REQUEST: dict[str, Any] = {
     "model": "gpt-4o",
@@ -202,3 +203,88 @@ def test_the_question_is_not_part_of_the_scope() -> None:
     assert key(asked) != key(REQUEST)
     for other in (scope(REQUEST, embedder="f"), scope(REQUEST, partition="q"), scope({**REQUEST, "seed": 1})):
         assert other != scope(REQUEST)
+
+
+def test_keys_are_made_under_a_secret() -> None:
+    """Without the secret nobody can tell a request from its key, and each secret has keys and scopes of its own."""
+    path = ("messages", 1, "content")
+
+    def both(secret: str | bytes) -> tuple[str, str]:
+        named: dict[str, Any] = {"partition": "p", "namespace": "", "variant": (), "key": key_of(secret)}
+        return exact_key("chat", REQUEST, **named), scope_key("chat", REQUEST, path, embedder="e", **named)
+
+    secrets: list[str | bytes] = ["", "a secret of some length", "another secret of some length", "x" * 1000]
+    digests = [digest for secret in secrets for digest in both(secret)]
+    assert len(set(digests)) == len(digests) == 8
+    assert both(b"a secret of some length") == both("a secret of some length")
+
+
+@given(requests, st.data())
+def test_any_changed_value_changes_the_key(request_: dict[str, Any], data: st.DataObject) -> None:
+    """Wherever in a request another value is put, however deep, the key is another."""
+    request_ = {"model": "m", **request_}
+    path: list[Any] = []
+    value: Any = request_
+    while isinstance(value, dict | list) and value and (not path or data.draw(st.booleans())):
+        path.append(data.draw(st.sampled_from(list(value) if isinstance(value, dict) else list(range(len(value))))))
+        value = value[path[-1]]
+    other = data.draw(values.filter(lambda new: not same(new, value) and not (new is None and len(path) == 1)))
+    assume(not (value is None and len(path) == 1) or other is not None)
+    assert key(replaced(request_, {tuple(path): other})) != key(request_)
+
+
+@given(
+    partition=st.text(max_size=8),
+    namespace=st.text(max_size=8),
+    variant=st.lists(st.text(max_size=8), max_size=2).map(tuple),
+    other=st.tuples(st.text(max_size=8), st.text(max_size=8), st.lists(st.text(max_size=8), max_size=2).map(tuple)),
+)
+def test_parts_of_a_key_do_not_run_into_each_other(
+    partition: str, namespace: str, variant: tuple[str, ...], other: tuple[str, str, tuple[str, ...]]
+) -> None:
+    """What stands at the end of one part is not taken for the beginning of the next."""
+    one = key(REQUEST, partition=partition, namespace=namespace, variant=variant)
+    two = key(REQUEST, partition=other[0], namespace=other[1], variant=other[2])
+    assert (one == two) == ((partition, namespace, variant) == other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("caf\u00e9", "cafe\u0301"),  # composed and not
+        ("\u212b", "\u00c5"),  # the angstrom sign and the letter
+        ("a\u200bb", "ab"),  # a space of no width
+        ("a", "\uff41"),  # of another width
+        ("I", "\u0130"),
+        ("a\u0000", "a"),
+        ("\ud800", "\\ud800"),  # half a pair of surrogates, and how it is escaped
+        ("\ud800", "\ufffd"),
+        ("1", 1),
+        ("true", True),
+        (1, True),
+        (0, False),
+        (None, "null"),
+        ([], {}),
+        ([[]], []),
+        ({"a": 1, "b": 2}, {"a": 2, "b": 1}),
+        ({"": 1}, {}),
+        (2**64, float(2**64) * 2),
+        (2**64, 2**64 + 1),
+        (10**400, 10**400 + 1),
+        (1.0000000000000002, 1.0),
+        (5e-324, 0.0),
+        (1e16, 1e16 + 2),
+    ],
+)
+def test_values_that_look_alike(one: Any, other: Any) -> None:
+    """Different values have different keys, wherever they stand; which of them a provider would tell apart is open."""
+    assert key({**REQUEST, "x": one}) != key({**REQUEST, "x": other})
+    assert key({**REQUEST, "x": [{"y": one}]}) != key({**REQUEST, "x": [{"y": other}]})
+
+
+def test_deep_values_have_keys() -> None:
+    """As deep as a body may be."""
+    deep: Any = 1.0
+    for _ in range(190):
+        deep = [deep]
+    assert key({**REQUEST, "x": deep}) != key({**REQUEST, "x": [deep]})
