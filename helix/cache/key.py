@@ -97,7 +97,7 @@ def exact_key(
     essence = _essence(dialect, request)
     plain = neutral(dialect, essence)
     if plain is not None:
-        dialect, essence, variant = "", plain, neutral_variant(variant)
+        dialect, essence, variant = "", plain, neutral_variant(dialect, variant)
     return _digest([_FORMAT, dialect, partition, namespace, variant, essence], key, b"exact")
 
 
@@ -116,7 +116,7 @@ def scope_key(
     essence = _essence(dialect, request)
     plain = neutral(dialect, essence)
     if plain is not None:
-        dialect, essence, variant = "", plain, neutral_variant(variant)
+        dialect, essence, variant = "", plain, neutral_variant(dialect, variant)
         question = ("turns", len(plain["turns"]) - 1)
     essence = replaced(essence, {question: None})
     return _digest([_FORMAT, dialect, partition, namespace, variant, embedder, question, essence], key, b"scope")

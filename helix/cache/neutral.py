@@ -37,11 +37,13 @@ def neutral(dialect: str, essence: Json) -> Json | None:
     return {**rest, "system": system, "turns": turns, "limit": limit, "stop": stop}
 
 
-def neutral_variant(variant: tuple[str, ...]) -> tuple[str, ...]:
+def neutral_variant(dialect: str, variant: tuple[str, ...]) -> tuple[str, ...]:
     """What of the headers counts for a plain conversation.
 
     Anthropic's version, which every client of Anthropic's names, says how an answer is written, not what it says.
     """
+    if dialect != "messages":
+        return variant
     return tuple(item for item in variant if not item.startswith(_VERSION) or item.endswith(_ANOTHER_WIRE))
 
 

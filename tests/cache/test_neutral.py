@@ -231,7 +231,8 @@ async def test_the_answer_comes_in_the_askers_dialect(
 ) -> None:
     """Whole and streamed, with the text, the reason of the end and the usage."""
     await ask(shared, first, {**conversation(first, [ASKED]), "stream": streams[0]})
-    reply = await ask(shared, second, {**conversation(second, [ASKED]), "stream": streams[1]}, ANTHROPIC)
+    headers = ANTHROPIC if second == MESSAGES else {}
+    reply = await ask(shared, second, {**conversation(second, [ASKED]), "stream": streams[1]}, headers)
     assert (reply.cache, provider.calls) == ("exact", 1)
     answer = assembled(second, reply.events) if streams[1] else reply.json
     assert said(second, answer) == ("answer 1", ENDS[second])
