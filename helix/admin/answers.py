@@ -6,9 +6,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AwareDatetime, ConfigDict, Field, JsonValue
 
-from helix.admin.endpoint import Answer
+from helix.admin.endpoint import Answer, Sparse
 
-Window: TypeAlias = Literal["day", "month", "total"]
 Usd: TypeAlias = Annotated[float, Field(description="USD.")]
 
 
@@ -27,17 +26,24 @@ class ErrorAnswer(Answer):
     error: Error
 
 
-class Budget(Answer):
-    """A hard limit and where it stands in its present window."""
+class Budget(Sparse):
+    """A limit and where it stands in its present window."""
 
     scope: str = Field(description="Whose spending it limits: `key:<id>`, or the name of a limit for everybody.")
     name: str
-    window: Window
-    limit_usd: Usd
-    used_usd: Usd = Field(description="Settled, in USD.")
-    reserved_usd: Usd = Field(description="Held for requests in flight, in USD.")
-    remaining_usd: Usd = Field(description="Neither used nor reserved, in USD.")
-    resets_at: AwareDatetime | None = Field(description="When the window ends; null for `total`.")
+    window: str
+    time_zone: str = "UTC"
+    soft: bool = Field(False, description="Whether passing it is told, not refused.")
+    limit_usd: Usd | None = Field(None, description="While the limit is raised: what to.")
+    used_usd: Usd | None = Field(None, description="Settled, in USD.")
+    reserved_usd: Usd | None = Field(None, description="Held for requests in flight, in USD.")
+    remaining_usd: Usd | None = Field(None, description="Neither used nor reserved, in USD.")
+    unit: str = Field("usd", description="usd, tokens, input_tokens, output_tokens or requests.")
+    limit: int | None = Field(None, description="The limit in a unit that is not USD, and so the next three.")
+    used: int | None = None
+    reserved: int | None = None
+    remaining: int | None = None
+    resets_at: AwareDatetime | None = Field(description="When the window ends; null for `total` and for any length.")
 
 
 class BudgetPage(Answer):
@@ -47,11 +53,17 @@ class BudgetPage(Answer):
     next_cursor: str | None
 
 
-class KeyBudget(Answer):
+class KeyBudget(Sparse):
     """A key's limit."""
 
-    limit_usd: Usd
-    window: Window
+    limit_usd: Usd | None = None
+    limit_tokens: int | None = None
+    limit_input_tokens: int | None = None
+    limit_output_tokens: int | None = None
+    limit_requests: int | None = None
+    window: str
+    time_zone: str = "UTC"
+    soft: bool = False
 
 
 class Key(Answer):

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias
 
-from helix.kernel.types import Limit, Money, Principal, Span
+from helix.kernel.types import Limit, Principal, Span, Standing
 
 __all__ = ["Check", "Keys", "Redaction", "Redactor", "RequestLog", "Spending", "StoredKey"]
 
@@ -52,11 +52,8 @@ class Keys(Protocol):
 class Spending(Protocol):
     """The part of the ledger that is needed here."""
 
-    async def standing(self, limits: Sequence[Limit]) -> Sequence[tuple[Money, Money, int]]:
-        """What is settled and reserved in each limit's present window, and its end in Unix seconds, 0 for none.
-
-        Raises BackendUnavailable.
-        """
+    async def standing(self, limits: Sequence[Limit]) -> Sequence[Standing]:
+        """Where each limit stands. Raises BackendUnavailable."""
         ...
 
 

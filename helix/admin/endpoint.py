@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -17,7 +17,7 @@ from helix.kernel.exchange import Exchange
 from helix.kernel.reply import error_reply
 from helix.kernel.types import Principal, Scope
 
-__all__ = ["Answer", "Authorize", "Call", "Endpoint", "Given", "read", "refusal", "routes"]
+__all__ = ["Answer", "Authorize", "Call", "Endpoint", "Given", "Sparse", "read", "refusal", "routes"]
 
 Authorize: TypeAlias = Callable[[Scope], Awaitable[Principal]]
 """Who is calling. Raises Unauthenticated or Forbidden."""
@@ -41,6 +41,16 @@ class Answer(BaseModel):
     """What a caller gets: backends may know more than is declared, so other fields are left out."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True, ser_json_inf_nan="null")
+
+
+class Sparse(Answer):
+    """An answer in which what is at its default is left out."""
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        told: dict[str, Any] = serialize(self)
+        fields = type(self).model_fields
+        return {name: value for name, value in told.items() if getattr(self, name) != fields[name].default}
 
 
 @dataclass(frozen=True, slots=True)

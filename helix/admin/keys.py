@@ -12,7 +12,7 @@ from helix.admin.backends import Keys, Spending, StoredKey
 from helix.admin.endpoint import Call, Endpoint
 from helix.admin.paging import Order, page
 from helix.kernel.errors import NotFound
-from helix.kernel.types import Limit, Money, Principal
+from helix.kernel.types import NANO_PER_USD, Limit, Money, Principal, Standing
 
 __all__ = ["budget_endpoints", "key_endpoints"]
 
@@ -61,11 +61,12 @@ def key_endpoints(keys: Keys) -> list[Endpoint]:
 
 def budget_endpoints(spending: Spending, keys: Keys | None, limits: Sequence[Limit]) -> list[Endpoint]:
     """Where every limit stands: `limits` are those for everybody, the rest are the keys' own."""
-    shared = {(limit.scope, limit.window): index for index, limit in enumerate(limits)}
+    shared = {limit: index for index, limit in enumerate(limits)}
 
     def order(named: tuple[Limit, str]) -> Order:
         limit, _ = named
-        return (shared.get((limit.scope, limit.window), len(shared)), limit.scope, limit.window)
+        rest = (limit.scope, limit.window, limit.time_zone, limit.unit, limit.soft)
+        return (shared.get(limit, len(shared)), *rest)
 
     async def list_budgets(call: Call) -> answers.BudgetPage:
         """List budgets with what is used, reserved for requests in flight, and left."""
@@ -76,22 +77,39 @@ def budget_endpoints(spending: Spending, keys: Keys | None, limits: Sequence[Lim
             named += [(limit, limit.name or who.name) for who in live for limit in who.budgets]
         chosen, cursor = page(named, order, limit=query.limit, cursor=query.cursor)
         sums = await spending.standing([limit for limit, _ in chosen]) if chosen else []
-        data = [
-            answers.Budget(
-                scope=limit.scope,
-                name=name,
-                window=limit.window,
-                limit_usd=limit.limit.usd,
-                used_usd=used.usd,
-                reserved_usd=reserved.usd,
-                remaining_usd=max(0, limit.limit.nano_usd - used.nano_usd - reserved.nano_usd) / 1e9,
-                resets_at=datetime.fromtimestamp(resets, UTC) if resets else None,
-            )
-            for (limit, name), (used, reserved, resets) in zip(chosen, sums, strict=True)
-        ]
+        data = [_standing(name, standing) for (_, name), standing in zip(chosen, sums, strict=True)]
         return answers.BudgetPage(data=data, next_cursor=cursor)
 
     return [Endpoint("GET", "/helix/budgets", list_budgets, answers.BudgetPage, query=sent.PageQuery)]
+
+
+def _budget(limit: Limit) -> answers.KeyBudget:
+    most = limit.limit
+    told = {f"limit_{limit.unit}": most.usd if isinstance(most, Money) else most}
+    return answers.KeyBudget(**told, window=limit.window, time_zone=limit.time_zone, soft=limit.soft)
+
+
+def _standing(name: str, standing: Standing) -> answers.Budget:
+    limit = standing.limit
+    sums = {
+        "limit": standing.most,
+        "used": standing.settled,
+        "reserved": standing.reserved,
+        "remaining": standing.remaining,
+    }
+    if limit.unit == "usd":
+        told: dict[str, Any] = {f"{name}_usd": amount / NANO_PER_USD for name, amount in sums.items()}
+    else:
+        told = {**sums, "unit": limit.unit}
+    return answers.Budget(
+        scope=limit.scope,
+        name=name,
+        window=limit.window,
+        time_zone=limit.time_zone,
+        soft=limit.soft,
+        **told,
+        resets_at=None if standing.resets_ms is None else datetime.fromtimestamp(standing.resets_ms / 1000, UTC),
+    )
 
 
 def _newest_first(stored: StoredKey) -> Order:
@@ -106,7 +124,7 @@ def _described(stored: StoredKey) -> dict[str, Any]:
         "models": list(who.models),
         "rpm": who.rpm,
         "parallel": who.parallel,
-        "budgets": [answers.KeyBudget(limit_usd=b.limit.usd, window=b.window) for b in who.budgets],
+        "budgets": [_budget(limit) for limit in who.budgets],
         "user": who.user,
         "team": who.team,
         "organization": who.organization,

@@ -149,5 +149,10 @@ def _decode(record: bytes) -> StoredKey:
     value = orjson.loads(record[1:])
     who = value["principal"]
     who |= {field: tuple(who[field]) for field in ("models", "tags")}
-    who["budgets"] = tuple(Limit(**{**b, "limit": Money(**b["limit"])}) for b in who["budgets"])
+    who["budgets"] = tuple(_limit(budget) for budget in who["budgets"])
     return StoredKey(Principal(**who), value["created_at"], record[:1] == b"-")
+
+
+def _limit(budget: dict[str, Any]) -> Limit:
+    most = budget["limit"]
+    return Limit(**{**budget, "limit": Money(**most) if isinstance(most, dict) else most})

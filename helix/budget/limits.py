@@ -1,57 +1,93 @@
-"""Limits on spending: which are possible, and how a refusal is told."""
+"""Limits: which are possible, what a request takes from each, and how a refusal is told."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
+from helix.budget.windows import Window, window_of
 from helix.kernel.errors import BudgetExceeded, Headers
-from helix.kernel.types import Limit, Money
+from helix.kernel.types import Limit, Money, Standing, Usage
 
-__all__ = ["MAX_LIMIT", "WINDOWS", "checked", "exceeded"]
-
-WINDOWS = {"day": "a day", "month": "a month", "total": "in all"}
+__all__ = ["MAX_LIMIT", "UNITS", "checked", "exceeded", "said", "taken", "window"]
 
 MAX_LIMIT = Money(2**53 - 1)
-"""About 9 million USD: the largest amount that the ledger's scripts, which compute in doubles, hold exactly."""
+"""About 9 million USD: the largest amount that the ledger's scripts, which compute in doubles, hold exactly. Of tokens
+and requests as many."""
 
 MAX_RETRY_AFTER_SECONDS = 3600
 """A caller told to wait longer would rather be told why; the message says when the budget is fresh again."""
 
+UNITS: dict[str, Callable[[Money, Usage], int]] = {
+    "usd": lambda cost, usage: cost.nano_usd,
+    "tokens": lambda cost, usage: usage.input_tokens + usage.output_tokens,
+    "input_tokens": lambda cost, usage: usage.input_tokens,
+    "output_tokens": lambda cost, usage: usage.output_tokens,
+    "requests": lambda cost, usage: 1,
+}
+"""Unit → what a request that costs so much and has so many tokens takes of it."""
+
+
+def taken(limit: Limit, cost: Money, usage: Usage) -> int:
+    """What a request takes from a limit, in the smallest amount of its unit."""
+    return UNITS[limit.unit](cost, usage)
+
+
+@lru_cache(maxsize=16_384)
+def window(limit: Limit) -> Window:
+    """A limit's window. Raises ValueError where the limit is impossible, in whatever way."""
+    if limit.unit not in UNITS:
+        raise ValueError(f"a budget's unit must be one of {', '.join(UNITS)}, not {limit.unit!r}")
+    if isinstance(limit.limit, Money) != (limit.unit == "usd"):
+        raise ValueError("a budget's limit must be Money where its unit is usd, and a whole number where it is not")
+    if not 0 <= limit.most <= MAX_LIMIT.nano_usd:
+        most = f"{MAX_LIMIT} USD" if limit.unit == "usd" else str(MAX_LIMIT.nano_usd)
+        raise ValueError(f"a budget's limit must be from 0 to {most}, not {limit.limit}")
+    if not limit.scope or not limit.scope.isprintable():
+        raise ValueError("a budget's scope must be a line of text, for example 'key:k_7f3a'")
+    return window_of(limit.window, limit.time_zone)
+
 
 def checked(limits: Sequence[Limit]) -> tuple[Limit, ...]:
-    """The limits, of two over the same scope and window only the smaller. Raises ValueError for an impossible one."""
-    kept: dict[tuple[str, str], Limit] = {}
+    """The limits, of two on the same sum only the smaller. Raises ValueError for an impossible one."""
+    kept: dict[tuple[str, str, str, bool], Limit] = {}
     for limit in limits:
-        if limit.window not in WINDOWS:
-            raise ValueError(f"a budget's window must be one of {', '.join(WINDOWS)}, not {limit.window!r}")
-        if not 0 <= limit.limit.nano_usd <= MAX_LIMIT.nano_usd:
-            raise ValueError(f"a budget's limit must be from 0 to {MAX_LIMIT} USD, not {limit.limit}")
-        if not limit.scope or "\n" in limit.scope:
-            raise ValueError("a budget's scope must be a line of text, for example 'key:k_7f3a'")
-        other = kept.get((limit.scope, limit.window))
-        if other is None or limit.limit < other.limit:
-            kept[limit.scope, limit.window] = limit
+        key = (limit.scope, window(limit).stem, limit.unit, limit.soft)
+        other = kept.get(key)
+        if other is None or limit.most < other.most:
+            kept[key] = limit
     return tuple(kept.values())
 
 
-def exceeded(limit: Limit, *, settled: Money, reserved: Money, amount: Money, resets: int, now: int) -> BudgetExceeded:
-    """The refusal that says which budget decides, what of it is used and held, and when it resets.
+def said(limit: Limit, amount: int) -> str:
+    """An amount of a limit's unit as people read it."""
+    return f"{Money(amount)} USD" if limit.unit == "usd" else f"{amount} {limit.unit.replace('_', ' ')}"
 
-    `resets` and `now` are in Unix seconds, `resets` 0 for never. The error's `param` is the budget's name.
+
+def exceeded(standing: Standing, amount: int, now_ms: int) -> BudgetExceeded:
+    """The refusal that says which budget decides, what of it is used and held, and when there is room again.
+
+    The error's `param` is the budget's name.
     """
-    when = f"resets at {datetime.fromtimestamp(resets, UTC):%Y-%m-%dT%H:%M:%SZ}" if resets else "does not reset"
+    limit, resets_ms = standing.limit, standing.resets_ms
+    name = limit.name or limit.scope
+    if resets_ms is None:
+        when = "does not reset" if window(limit).length_ms is None else "is smaller than that"
+    else:
+        verb = "resets" if window(limit).length_ms is None else "has room again"
+        when = f"{verb} at {datetime.fromtimestamp(-(-resets_ms // 1000), UTC):%Y-%m-%dT%H:%M:%SZ}"
     message = (
-        f"budget '{limit.name or limit.scope}' of {limit.limit} USD {WINDOWS[limit.window]} cannot pay for this "
-        f"request: {settled} USD used, {reserved} USD reserved by requests in flight, up to {amount} USD needed; "
-        f"it {when}"
+        f"budget '{name}' of {said(limit, standing.most)} {window(limit).phrase} cannot pay for this request: "
+        f"{said(limit, standing.settled)} used, {said(limit, standing.reserved)} reserved by requests in flight, up to "
+        f"{said(limit, amount)} needed; it {when}"
     )
     headers: Headers
-    if settled.nano_usd + amount.nano_usd <= limit.limit.nano_usd:
+    if standing.settled + amount <= standing.most:
         headers = (("retry-after", "1"),)  # what is in flight will cost less than it holds
-    elif amount > limit.limit or not resets:
+    elif amount > standing.most or resets_ms is None:
         headers = (("x-should-retry", "false"),)  # understood by the OpenAI and Anthropic clients
     else:
-        wait = min(max(resets - now, 1), MAX_RETRY_AFTER_SECONDS)
+        wait = min(max(-(-(resets_ms - now_ms) // 1000), 1), MAX_RETRY_AFTER_SECONDS)
         headers = (("retry-after", str(wait)), ("x-should-retry", "false"))
-    return BudgetExceeded(message, limit.name or limit.scope, headers)
+    return BudgetExceeded(message, name, headers)

@@ -5,7 +5,7 @@ Everything here is plain and picklable, so that a backend may live in this proce
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = [
     "NO_EVIDENCE",
+    "NO_USAGE",
     "ASGIApp",
     "CacheCatalog",
     "CacheStore",
@@ -24,6 +25,7 @@ __all__ = [
     "Ledger",
     "Limit",
     "Listed",
+    "Lower",
     "Message",
     "Money",
     "Observer",
@@ -36,6 +38,7 @@ __all__ = [
     "Selection",
     "Send",
     "Span",
+    "Standing",
     "Usage",
     "Vector",
 ]
@@ -81,6 +84,9 @@ class Usage:
     reasoning_tokens: int = 0
 
 
+NO_USAGE = Usage()
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """Personal data found in a text: characters [start, end), what kind, how sure (0 to 1), and by which recognizer.
@@ -119,15 +125,47 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A hard limit on spending: `limit` over one `window` ("day", "month" or "total"; UTC calendar) of one `scope`.
+    """A limit on what one `scope` takes within one `window`.
 
-    `scope` names whose budget it is, for example "key:k_7f3a"; `name` is what people call it.
+    `scope` names whose budget it is, for example "key:k_7f3a": part of a key in the ledger, so it must not tell a
+    person; `name` is what people call it. `window` is a period of the calendar in `time_zone` ("minute", "hour", "day",
+    "week" from Monday, "month", "quarter", "year"), "total", or any span of a length ("90m", "24h", "30d").
     """
 
     scope: str
     window: str
-    limit: Money
+    limit: Money | int
+    """Money where `unit` is "usd"; else a number of tokens or requests."""
     name: str = ""
+    unit: str = "usd"
+    """"usd", "tokens" (input and output), "input_tokens", "output_tokens" or "requests"."""
+    time_zone: str = "UTC"
+    """Of the IANA database, for example "Europe/Berlin"; a span of a length and "total" have none."""
+    soft: bool = False
+    """Whether passing it is only told, not refused."""
+
+    @property
+    def most(self) -> int:
+        """The limit in the smallest amount of its unit: nano-USD, tokens, requests."""
+        return self.limit.nano_usd if isinstance(self.limit, Money) else self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a limit stands in its present window, in the smallest amount of its unit (see `Limit.most`)."""
+
+    limit: Limit
+    settled: int
+    reserved: int
+    most: int
+    """The limit in effect: the limit's own, or what it is raised to at present."""
+    resets_ms: int | None = None
+    """When the window ends, in Unix milliseconds; None for one that has no end."""
+
+    @property
+    def remaining(self) -> int:
+        """What is neither used nor held, never less than nothing."""
+        return max(0, self.most - self.settled - self.reserved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +176,11 @@ class Reservation:
     limits: tuple[Limit, ...]
     amount: Money
     remaining: Money | None = None
-    """The least that remains in any of the limits after this reservation; None where there is no limit."""
+    """The least that remains in any hard limit in USD after this reservation; None where there is none."""
+    usage: Usage = NO_USAGE
+    """The tokens that are held."""
+    warnings: tuple[Standing, ...] = ()
+    """The soft limits that are used up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,19 +442,43 @@ class CacheCatalog(Protocol):
         ...
 
 
+Lower: TypeAlias = Callable[[Sequence[Standing]], tuple[Money, Usage] | None]
+"""What of a claim that does not fit would, given where its limits stand; None where too little remains."""
+
+
 class Ledger(Protocol):
     """Holds spending inside limits. Every method may raise BackendUnavailable."""
 
-    async def reserve(self, request_id: str, limits: Sequence[Limit], amount: Money) -> Reservation:
-        """Hold an amount against every limit, all or nothing. Raises BudgetExceeded, naming the limit that decides."""
+    async def reserve(
+        self,
+        request_id: str,
+        limits: Sequence[Limit],
+        amount: Money,
+        usage: Usage = NO_USAGE,
+        *,
+        lower: Lower | None = None,
+    ) -> Reservation:
+        """Hold money, tokens and one request against every limit, all or nothing.
+
+        What does not fit is asked of `lower` again as less. Raises BudgetExceeded, naming the limit that decides.
+        """
         ...
 
-    async def settle(self, reservation: Reservation, cost: Money) -> None:
-        """Replace the held amount by the real cost, exactly once however often it is called."""
+    async def settle(
+        self, reservation: Reservation, cost: Money, usage: Usage = NO_USAGE, *, spared: Collection[str] = ()
+    ) -> None:
+        """Replace what is held by what was used, exactly once however often it is called.
+
+        Limits of a scope in `spared` get nothing, not even the request: a provider that did not answer.
+        """
         ...
 
     async def spent(self, limits: Sequence[Limit]) -> Sequence[tuple[Money, Money]]:
-        """What is settled and what is reserved in each limit's present window."""
+        """What is settled and what is reserved in the present window of each of these limits in USD."""
+        ...
+
+    async def standing(self, limits: Sequence[Limit]) -> Sequence[Standing]:
+        """Where each limit stands."""
         ...
 
 
