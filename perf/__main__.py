@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -69,6 +70,8 @@ _PEERS = ("litellm", "litellm_presidio", "portkey")
 
 def main() -> int:
     """Measure what the arguments name."""
+    # Told to end (by `timeout`, say), it ends what it started, as it does on Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     options = _arguments()
     names = [options.name]
     if options.name == "all":
