@@ -9,10 +9,13 @@ from typing import Any
 
 from helix.kernel.errors import InvalidRequest
 
-__all__ = ["NAMESPACE", "Directives", "read_directives"]
+__all__ = ["NAMESPACE", "TAG", "Directives", "read_directives"]
 
 NAMESPACE = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 """What a namespace may be called; it stands in entry ids, Redis keys and headers."""
+TAG = re.compile(r"[A-Za-z0-9._:/-]{1,64}", re.ASCII)
+"""What a tag may be."""
+MAX_TAGS = 16
 
 # Headers by which a provider is asked for another behaviour of the same request: part of the key.
 _VARIANTS = frozenset((b"anthropic-beta", b"anthropic-version", b"openai-beta"))
@@ -23,12 +26,15 @@ class Directives:
     """How one request wants to be cached.
 
     `reads`: an earlier answer will do; `stores`: the answer may be kept; `max_age_seconds`: how old an answer may be;
-    `ttl_seconds`: how long the answer may be kept; `threshold`: the least similarity. None where nothing is said.
+    `only_if_cached`: an earlier answer or none; `ttl_seconds`: how long the answer may be kept; `tags`: labels that it
+    can be removed by; `threshold`: the least similarity. None where nothing is said.
     """
 
     reads: bool = True
     stores: bool = True
+    only_if_cached: bool = False
     max_age_seconds: int | None = None
+    tags: tuple[str, ...] = ()
     namespace: str = ""
     ttl_seconds: int | None = None
     threshold: float | None = None
@@ -44,7 +50,9 @@ def read_directives(headers: Iterable[tuple[bytes, bytes]], query: bytes = b"") 
     said: dict[str, Any] = {"variant": (f"?{query.decode('latin-1')}",)} if query else {}
     for name, value in headers:
         if name == b"cache-control":
-            said |= _cache_control(value.decode("latin-1"))
+            _cache_control(value.decode("latin-1"), said)
+        elif name == b"x-helix-cache-tags":
+            said["tags"] = _tags(value.decode("latin-1"), said.get("tags", ()))
         elif name.startswith(b"x-helix-cache-"):
             said |= _own(name.decode("latin-1"), value.decode("latin-1").strip())
         elif name in _VARIANTS:
@@ -56,17 +64,29 @@ def read_directives(headers: Iterable[tuple[bytes, bytes]], query: bytes = b"") 
     return replace(_NONE, **said)
 
 
-def _cache_control(value: str) -> dict[str, Any]:
-    said: dict[str, Any] = {}
+def _cache_control(value: str, said: dict[str, Any]) -> None:
+    # Of two orders the stricter one counts. Those that mean nothing here are ignored, as RFC 9111 wants it.
     for part in value.split(","):
         directive, _, argument = part.strip().lower().partition("=")
         if directive == "no-store":
             said["reads"] = said["stores"] = False
         elif directive == "no-cache":
             said["reads"] = False
+        elif directive == "only-if-cached":
+            said["only_if_cached"] = True
         elif directive == "max-age":
-            said["max_age_seconds"] = _whole("cache-control", argument.strip().strip('"'), least=0, what="max-age")
-    return said  # directives that mean nothing here are ignored, as RFC 9111 wants it
+            age = _whole("cache-control", argument.strip().strip('"'), least=0, what="max-age")
+            said["max_age_seconds"] = min(age, said.get("max_age_seconds", age))
+
+
+def _tags(value: str, before: tuple[str, ...]) -> tuple[str, ...]:
+    found = [tag for part in value.split(",") if (tag := part.strip())]
+    tags = tuple(dict.fromkeys((*before, *found)))
+    if len(tags) > MAX_TAGS or not all(TAG.fullmatch(tag) for tag in found):
+        name = "x-helix-cache-tags"
+        allowed = "of 1 to 64 letters, digits, dots, dashes, underscores, colons or slashes"
+        raise InvalidRequest(f"'{name}' must be at most {MAX_TAGS} tags {allowed}, parted by commas", name)
+    return tags
 
 
 def _own(name: str, value: str) -> dict[str, Any]:

@@ -15,7 +15,9 @@ from helix.cache.storable import Storable
 from helix.cache.tap import CacheTap
 from helix.cache.tiers import Asked, Finding, Mode, Tiers
 from helix.cache.translation import FORM
-from helix.kernel.errors import BackendUnavailable, HelixError
+from helix.cache.uses import Uses
+from helix.cache.whose import Whose
+from helix.kernel.errors import BackendUnavailable, HelixError, NotCached
 from helix.kernel.exchange import Exchange, by_credential, open_exchange
 from helix.kernel.lifecycle import Resource, lifespan
 from helix.kernel.reply import Guard, refuse
@@ -105,6 +107,8 @@ class CacheMiddleware:
         self._observe = observe
         self._max_answer_bytes = max_answer_bytes
         self._storing: set[asyncio.Task[None]] = set()
+        self._whose = Whose(secret)
+        self._uses = Uses()
 
     async def open(self) -> None:
         """Connect, load the model, make the index. What is out is tried again by the requests that need it."""
@@ -114,6 +118,7 @@ class CacheMiddleware:
         """Wait for what is being stored, then close what this stage opened itself."""
         if self._storing:
             await asyncio.wait(self._storing, timeout=5.0)
+        await self._uses.close()
         await self._embedder.close()
         await self._store.close()
 
@@ -145,7 +150,12 @@ class CacheMiddleware:
             if found.outage is not None and self._refuses:
                 await refuse(BackendUnavailable("the cache cannot be reached"))(scope, receive, send)
             elif found.entry is not None:
+                self._count(found.entry, asked)
                 await self._replay(exchange, dialect, found, found.entry, send)
+            elif wish.only_if_cached:
+                await refuse(NotCached("no answer is cached, and 'cache-control' allows no other"))(
+                    scope, receive, send
+                )
             else:
                 await self._pass_on(exchange, dialect, found, asked, send)
         finally:
@@ -218,11 +228,20 @@ class CacheMiddleware:
             headers=((FORM, asked.form),) if asked.form else (),
             namespace=asked.wish.namespace,
             usage=asked.dialect.usage(answer),
+            asked_model=exchange.model,
+            partition=self._whose.partition(asked.partition),
+            users=self._whose.users("" if exchange.principal is None else exchange.principal.user, asked.request),
+            tags=asked.wish.tags,
         )
         ttl_seconds = self._ttl_seconds
         if asked.wish.ttl_seconds is not None:
             ttl_seconds = min(ttl_seconds, asked.wish.ttl_seconds)
         await self._tiers.keep(found, asked, entry, ttl_seconds)
+
+    def _count(self, entry: Entry, asked: Asked | None) -> None:
+        catalog = getattr(self._store.value, "catalog", None)  # not every store has one
+        if catalog is not None and asked is not None:
+            self._uses.note(catalog, entry.id, self._whose.partition(asked.partition))
 
     def _stored(self, task: asyncio.Task[None]) -> None:
         self._storing.discard(task)

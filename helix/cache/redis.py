@@ -13,7 +13,6 @@ module, and only it loads redisvl.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -48,17 +47,17 @@ _PUT = Script(
     BOOK
     + """
 local prefix, id, ttl, partition = ARGV[1], ARGV[2], tonumber(ARGV[4]), ARGV[5]
-local now, size, entries, bytes = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local size, entries, bytes = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 if bytes > 0 and size > bytes then
     drop(prefix, prefix .. 'q:' .. partition, id)
     return
 end
 -- First what a full Redis refuses: once a script has written, it may write on.
-redis.call('HSET', KEYS[1], 'answer', ARGV[3], unpack(ARGV, 11))
+redis.call('HSET', KEYS[1], 'answer', ARGV[3], unpack(ARGV, 10))
 redis.call('HDEL', KEYS[1], 'right', 'wrong', 'surplus', 'information', 'group')
 redis.call('PEXPIRE', KEYS[1], ttl)
-redis.call('SADD', prefix .. 'names', ARGV[10])
-if entries > 0 or bytes > 0 then enter(prefix, partition, id, now, ttl, size, entries, bytes) end
+redis.call('SADD', prefix .. 'names', ARGV[9])
+if entries > 0 or bytes > 0 then enter(prefix, partition, id, ttl, size, entries, bytes) end
 """
 )
 
@@ -116,6 +115,7 @@ class RedisCacheStore:
         self._opening = asyncio.Lock()
         self._quota = quota
         self._back: Pipe | None = None
+        self._closed = False
         self.catalog = RedisCatalog(
             self._behind,
             prefix=prefix,
@@ -127,10 +127,12 @@ class RedisCacheStore:
 
     async def open(self) -> None:
         """Make ready; connects at the first call."""
+        self._closed = False
         self._ready()
 
     async def close(self) -> None:
         """Close what this store opened itself."""
+        self._closed = True
         pipes, self._pipe, self._back = (self._pipe, self._back), None, None
         self._indexes.clear()
         for pipe in pipes:
@@ -174,15 +176,13 @@ class RedisCacheStore:
                 question = self._codec.pack_text(key, scope, text)
                 fields |= {"scope": scope, "text": question, index.field: packed}
         size_bytes = len(value) + sum(map(len, fields.values()))
-        now_ms = round(time.time() * 1000)
-        about: list[Argument] = [self._prefix, key, value, ttl_ms, entry.partition, now_ms, size_bytes]
+        about: list[Argument] = [self._prefix, key, value, ttl_ms, entry.partition, size_bytes]
         limits: list[Argument] = [self._quota.entries, self._quota.bytes, entry.namespace]
         pairs = [argument for pair in fields.items() for argument in pair]
         try:
             await _PUT.run(self._ready(), [f"{self._prefix}a:{key}"], [*about, *limits, *pairs])
         except ResponseError as error:
             raise self._refused(error) from None
-        await self.catalog.open()
 
     async def learn(self, entry_id: str, evidence: Evidence, *, group: str | None = None) -> None:
         """Add to what is known about a findable entry, and put it into a group if one is given."""
@@ -214,6 +214,8 @@ class RedisCacheStore:
 
     def _behind(self) -> Pipe:
         """A connection beside the one of the caller's path, which waits for nobody's administration."""
+        if self._closed:  # what is told late, such as hits, opens nothing again
+            raise BackendUnavailable("the cache is closed")
         if self._back is None:
             self._back = Pipe(self._connected(), timeout_seconds=max(ADMIN_TIMEOUT_SECONDS, self._timeout_seconds))
         return self._back

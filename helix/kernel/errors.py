@@ -17,6 +17,7 @@
     ├── RateLimited                 429  rate_limit_error       rate_limit_exceeded
     ├── BudgetExceeded              429  budget_exceeded        budget_exceeded
     ├── BackendUnavailable          503  service_unavailable    backend_unavailable
+    ├── NotCached                   504  not_cached             not_cached
     ├── UpstreamError               502  upstream_error         upstream_error
     │   ├── UpstreamUnreachable     502    upstream_unreachable
     │   │   └── UpstreamBroke       502    upstream_unreachable
@@ -166,6 +167,14 @@ class BackendUnavailable(HelixError):
     status = 503
     type = "service_unavailable"
     code = "backend_unavailable"
+
+
+class NotCached(HelixError):
+    """The caller wants what is cached or nothing, and nothing is (RFC 9111, section 5.2.1.7)."""
+
+    status = 504
+    type = "not_cached"
+    code = "not_cached"
 
 
 class UpstreamError(HelixError):

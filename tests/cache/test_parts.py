@@ -21,7 +21,8 @@ def test_nothing_said() -> None:
 def test_everything_said() -> None:
     """Each directive is read, whatever its case; unknown ones in Cache-Control are ignored."""
     said = read(
-        cache_control="No-Transform, MAX-AGE=60",
+        cache_control="No-Transform, MAX-AGE=60, only-if-cached, min-fresh=5",
+        x_helix_cache_tags="faq, v2:eu/west ,faq,",
         x_helix_cache_namespace="team-a.v2",
         x_helix_cache_ttl="30",
         x_helix_cache_threshold="0.97",
@@ -30,6 +31,8 @@ def test_everything_said() -> None:
     )
     assert said == Directives(
         max_age_seconds=60,
+        only_if_cached=True,
+        tags=("faq", "v2:eu/west"),
         namespace="team-a.v2",
         ttl_seconds=30,
         threshold=0.97,
@@ -41,6 +44,19 @@ def test_no_store_and_no_cache() -> None:
     """`no-store` neither reads nor stores, `no-cache` stores."""
     assert (read(cache_control="no-store").reads, read(cache_control="no-store").stores) == (False, False)
     assert (read(cache_control="no-cache").reads, read(cache_control="no-cache").stores) == (False, True)
+
+
+def test_the_stricter_of_two_orders() -> None:
+    """Repeated headers add up: the least age, every tag."""
+    said = read_directives(
+        [
+            (b"cache-control", b"max-age=60, max-age=90"),
+            (b"cache-control", b"max-age=30, no-cache"),
+            (b"x-helix-cache-tags", b"a"),
+            (b"x-helix-cache-tags", b"b,a"),
+        ]
+    )
+    assert (said.max_age_seconds, said.reads, said.stores, said.tags) == (30, False, True, ("a", "b"))
 
 
 @pytest.mark.parametrize(
@@ -56,6 +72,11 @@ def test_no_store_and_no_cache() -> None:
         ("x-helix-cache-ttl", "0"),
         ("x-helix-cache-ttl", "1.5"),
         ("x-helix-cache-ttl", "9" * 400),
+        ("x-helix-cache-tags", "a b"),
+        ("x-helix-cache-tags", "a,b\xe9"),
+        ("x-helix-cache-tags", "*"),
+        ("x-helix-cache-tags", "x" * 65),
+        ("x-helix-cache-tags", ",".join(f"t{number}" for number in range(17))),
         ("x-helix-cache-threshold", "high"),
         ("x-helix-cache-threshold", "1.1"),
         ("x-helix-cache-threshold", "nan"),

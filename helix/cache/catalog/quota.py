@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["BOOK", "FORGET", "NO_QUOTA", "Quota"]
+__all__ = ["BOOK", "CLOCK", "FORGET", "NO_QUOTA", "Quota"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,15 @@ class Quota:
 
 NO_QUOTA = Quota()
 
+CLOCK = """
+-- So many milliseconds from now, by one clock for all processes; as text, which keeps its digits.
+local function clock(ahead)
+    local now = redis.call('TIME')
+    return string.format('%.3f', now[1] * 1000 + now[2] / 1000 + ahead)
+end
+"""
+"""`clock(ahead)`."""
+
 FORGET = r"""
 local function strike(book, id)
     local size = redis.call('HGET', book .. ':b', id)
@@ -54,7 +63,8 @@ end
 """`forget(prefix, id)`: out of its partition's book; before the entry goes."""
 
 BOOK = (
-    FORGET
+    CLOCK
+    + FORGET
     + r"""
 local function drop(prefix, book, id)
     strike(book, id)
@@ -67,19 +77,19 @@ local function over(book, entries, bytes)
         or (bytes > 0 and tonumber(redis.call('HGET', book .. ':b', '') or 0) > bytes)
 end
 
--- Times are in milliseconds. What was just stored is the last to go, and alone within the quota.
-local function enter(prefix, partition, id, now, ttl, size, entries, bytes)
+-- `ttl` is in milliseconds. What was just stored is the last to go, and alone within the quota.
+local function enter(prefix, partition, id, ttl, size, entries, bytes)
     local book = prefix .. 'q:' .. partition
     strike(book, id)
-    redis.call('ZADD', book .. ':u', now, id)
-    redis.call('ZADD', book .. ':x', now + ttl, id)
+    redis.call('ZADD', book .. ':u', clock(0), id)
+    redis.call('ZADD', book .. ':x', clock(ttl), id)
     redis.call('HSET', book .. ':b', id, size)
     redis.call('HINCRBY', book .. ':b', '', size)
     for _, kind in ipairs({':u', ':x', ':b'}) do
         if redis.call('PTTL', book .. kind) < ttl then redis.call('PEXPIRE', book .. kind, ttl) end
     end
     if not over(book, entries, bytes) then return end
-    for _, gone in ipairs(redis.call('ZRANGEBYSCORE', book .. ':x', '-inf', now)) do strike(book, gone) end
+    for _, gone in ipairs(redis.call('ZRANGEBYSCORE', book .. ':x', '-inf', clock(0))) do strike(book, gone) end
     while over(book, entries, bytes) do
         local oldest = redis.call('ZRANGE', book .. ':u', 0, 1)
         drop(prefix, book, oldest[1] == id and oldest[2] or oldest[1])

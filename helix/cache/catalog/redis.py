@@ -22,7 +22,7 @@ from redis.exceptions import ResponseError
 from helix.cache.catalog.about import fits, query, read
 from helix.cache.catalog.cursor import Cursor
 from helix.cache.catalog.index.redis import EntryIndex, Questions
-from helix.cache.catalog.quota import FORGET
+from helix.cache.catalog.quota import CLOCK, FORGET
 from helix.cache.directives import NAMESPACE
 from helix.cache.value import Codec
 from helix.kernel.errors import BackendUnavailable
@@ -54,10 +54,12 @@ return removed
 )
 
 # Counts what is still there. Among those counted, some are looked at each time, so that what expired is forgotten.
-_USED = Script("""
-local prefix, now, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
+_USED = Script(
+    CLOCK
+    + """
+local prefix, most, now = ARGV[1], tonumber(ARGV[2]), clock(0)
 local hits = prefix .. 'hits'
-for i = 4, #ARGV, 3 do
+for i = 3, #ARGV, 3 do
     if redis.call('EXISTS', prefix .. 'a:' .. ARGV[i]) == 1 then
         redis.call('ZINCRBY', hits, ARGV[i + 2], ARGV[i])
         redis.call('ZADD', prefix .. 'q:' .. ARGV[i + 1] .. ':u', 'XX', now, ARGV[i])
@@ -68,7 +70,8 @@ for _, id in ipairs(redis.call('ZRANDMEMBER', hits, 20)) do
 end
 local over = redis.call('ZCARD', hits) - most
 if over > 0 then redis.call('ZREMRANGEBYRANK', hits, 0, over - 1) end
-""")
+"""
+)
 
 _PROLONG = Script("""
 local found = 0
@@ -173,7 +176,7 @@ class RedisCatalog:
     async def used(self, hits: Mapping[tuple[str, str], int]) -> None:
         """Count hits, by entry id and the entry's partition."""
         flat = [argument for (id, partition), count in hits.items() for argument in (id, partition, count)]
-        await self._run(_USED, [self._prefix, time.time(), _MOST_COUNTED, *flat])
+        await self._run(_USED, [self._prefix, _MOST_COUNTED, *flat])
 
     async def prolong(self, entry_ids: Sequence[str], ttl_seconds: float) -> int:
         """Let entries live at least so long from now; return how many were found."""
