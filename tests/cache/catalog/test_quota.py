@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
@@ -34,7 +35,7 @@ async def make(redis_url: str, redis_prefix: str) -> AsyncIterator[Make]:
 async def put(
     store: RedisCacheStore, number: int, partition: str = "p_1", size: int = 10, ttl_seconds: float = 60
 ) -> None:
-    entry = Entry(digest(number), "chat", "m", b"x" * size, 1.0 + number, partition=partition)
+    entry = Entry(digest(number), "chat", "m", os.urandom(size), 1.0 + number, partition=partition)
     await store.put(
         entry.id, entry, ttl_seconds=ttl_seconds, scope="s", text=f"text {number}", vector=unit(1, number / 1000)
     )

@@ -191,6 +191,7 @@ async def test_stats_tell_sizes_by_namespace(either: RedisCacheStore) -> None:
 async def test_an_emptied_database(store: RedisCacheStore, redis_url: str, redis_prefix: str) -> None:
     """An index that was lost is made again, over what was stored since."""
     await put(store, 1)
+    assert await listed(store) == [digest(1)]
     client = Redis.from_url(redis_url)
     await client.ft(f"{redis_prefix}catalog").dropindex()
     await client.aclose()
