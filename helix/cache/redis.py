@@ -280,7 +280,7 @@ class RedisCacheStore:
         return f"Redis at {parts.path if parts.scheme == 'unix' else parts.netloc.rpartition('@')[2]}"
 
     def _refused(self, error: ResponseError) -> BackendUnavailable:
-        # The rest of the message may repeat arguments; its first word ("WRONGTYPE") does not. Some have a class instead.
+        # The rest of the message may repeat arguments; its first word ("WRONGTYPE") does not. Some have a class.
         kind = type(error).__name__
         reason = kind if kind != "ResponseError" else str(error).partition(" ")[0] or "no reason"
         return BackendUnavailable(f"{self._place()} refused a command ({reason})")
