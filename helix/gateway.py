@@ -25,10 +25,10 @@ from helix.cache import CacheMiddleware
 from helix.cache.eligibility import Eligibility
 from helix.cache.redis import RedisCacheStore
 from helix.cache.storable import Storable
-from helix.config import Config, Share
+from helix.config import Config
 from helix.config.sections import PatternConfig
 from helix.kernel.errors import ConfigError
-from helix.kernel.exchange import Exchange, by_credential
+from helix.kernel.exchange import Exchange
 from helix.kernel.lifecycle import Closing, lifespan
 from helix.kernel.types import ASGIApp, Detector, Embedder, Limit, Money, Receive, Scope, Send
 from helix.redact import Policy, RedactMiddleware
@@ -43,7 +43,7 @@ from helix.telemetry.metrics import Metrics
 from helix.telemetry.sink import Sink
 from helix.upstream import Router, Upstream
 
-__all__ = ["Gateway", "Parts", "Store", "build_app", "partition_by"]
+__all__ = ["Gateway", "Parts", "Store", "build_app"]
 
 _PAGES = ("/helix/", "/health", "/console", "/metrics")
 
@@ -186,7 +186,7 @@ def build_app(config: Config, parts: Parts) -> Gateway:
             mode=helix.cache.mode,
             threshold=helix.cache.semantic.threshold,
             ttl_seconds=helix.cache.ttl_seconds,
-            partition=partition_by(helix.cache.share),
+            share=helix.cache.share,
             on_outage=helix.cache.on_outage,
             price=price.table,
             secret=_cache_secret(config, parts.key_secret),
@@ -218,20 +218,6 @@ def build_app(config: Config, parts: Parts) -> Gateway:
         )
     gateway.stages = app
     return gateway
-
-
-def partition_by(share: Share) -> Callable[[Exchange], str]:
-    """Who shares cached answers: callers for whom this gives the same text. One without a team shares with nobody."""
-    if share == "everyone":
-        return lambda exchange: "everyone"
-    if share == "key":
-        return by_credential
-
-    def partition(exchange: Exchange) -> str:
-        group = getattr(exchange.principal, share, "")
-        return f"{share}:{group}" if group else by_credential(exchange)
-
-    return partition
 
 
 def _cache_secret(config: Config, key_secret: str) -> bytes | str:

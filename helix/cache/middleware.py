@@ -11,6 +11,7 @@ from typing import Any, Literal
 from helix.cache.directives import read_directives
 from helix.cache.eligibility import Eligibility
 from helix.cache.memory import MemoryCacheStore
+from helix.cache.partition import Share, partition_by
 from helix.cache.storable import Storable
 from helix.cache.tap import CacheTap
 from helix.cache.tiers import Asked, Finding, Mode, Tiers
@@ -18,7 +19,7 @@ from helix.cache.translation import FORM
 from helix.cache.uses import Uses
 from helix.cache.whose import Whose
 from helix.kernel.errors import BackendUnavailable, HelixError, NotCached
-from helix.kernel.exchange import Exchange, by_credential, open_exchange
+from helix.kernel.exchange import Exchange, open_exchange
 from helix.kernel.lifecycle import Resource, lifespan
 from helix.kernel.reply import Guard, refuse
 from helix.kernel.tap import HeaderList
@@ -44,7 +45,8 @@ class CacheMiddleware:
       default is the least at which all-MiniLM-L6-v2 has no false hit on medical question pairs (MQP); of banking77's
       questions, streamed in order, it answers 1.1 % wrongly at 0.90 and 0.3 % at 0.95.
     - `ttl_seconds`: how long an answer is kept; callers may shorten it by `x-helix-cache-ttl`.
-    - `partition`: whose requests share answers, by default those of one credential.
+    - `share`: whose requests share answers: those of one "key" (or credential), "user", "team", "organization", or of
+      "everyone"; `partition`, in its stead, is a rule of one's own: callers for whom it gives the same text share.
     - `on_outage`: "pass" treats an outage as a miss, "refuse" replies 503.
     - `price`: what a model charges, for `x-helix-saved-usd`; None leaves the header out.
     - `secret`: what the keys of entries are digested under, so that nobody who reads them can guess what was asked; all
@@ -64,7 +66,8 @@ class CacheMiddleware:
         mode: Mode = "hybrid",
         threshold: float = 0.92,
         ttl_seconds: float = 3600.0,
-        partition: Callable[[Exchange], str] = by_credential,
+        share: Share = "key",
+        partition: Callable[[Exchange], str] | None = None,
         on_outage: Literal["pass", "refuse"] = "pass",
         price: Price | None = None,
         observe: Observer | None = None,
@@ -87,6 +90,7 @@ class CacheMiddleware:
         ):
             if value <= 0:
                 raise ValueError(f"{name} must be more than 0, not {value!r}")
+        shared = partition_by(share)
         self.app = app
         self._store = _store_of(store)
         self._embedder = _embedder_of(embedder)
@@ -101,7 +105,7 @@ class CacheMiddleware:
         )
         self._storable = storable or Storable()
         self._ttl_seconds = ttl_seconds
-        self._partition = partition
+        self._partition = partition or shared
         self._refuses = on_outage == "refuse"
         self._price = price
         self._observe = observe

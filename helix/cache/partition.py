@@ -1,0 +1,35 @@
+"""Who shares answers with whom."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Literal, TypeAlias, get_args
+
+from helix.kernel.exchange import Exchange, by_credential
+
+__all__ = ["Share", "partition_by"]
+
+Share: TypeAlias = Literal["key", "user", "team", "organization", "everyone"]
+
+
+def partition_by(share: Share) -> Callable[[Exchange], str]:
+    """Whose answers a request may be given: those of callers for whom this gives the same text. Raises ValueError.
+
+    "key" is one key, or one credential where nobody admits callers. Users and teams are those of one organization: the
+    same name in another is somebody else. A caller of whom the user, team or organization is not known shares with
+    nobody but himself.
+    """
+    if share not in get_args(Share):
+        raise ValueError(f"share must be one of {', '.join(get_args(Share))}, not {share!r}")
+    if share == "everyone":
+        return lambda exchange: "everyone"
+
+    def partition(exchange: Exchange) -> str:
+        caller = exchange.principal
+        group = getattr(caller, share, "") if caller is not None and share != "key" else ""
+        if caller is None or not group:
+            return f"key:{by_credential(exchange)}"
+        return f"{share}:{json.dumps([caller.organization, group])}"
+
+    return partition
