@@ -23,8 +23,9 @@ CARL = Principal("k4", user="carl", team="sales", organization="acme")
 NAMESAKE = Principal("k5", user="ann", team="support", organization="other")
 NOBODY = Principal("k6")
 NOBODY_ELSE = Principal("k7")
-NAMED_LIKE_A_TEAM = Principal('team:["acme", "support"]')
-EVERYBODY = (ANN, ANNS_OTHER_KEY, BOB, CARL, NAMESAKE, NOBODY, NOBODY_ELSE, NAMED_LIKE_A_TEAM)
+NAMED_LIKE_A_TEAM = Principal("team:acme/support")
+NAMED_LIKE_BOTH = Principal("k8", user="acme/ann", team="acme/support", organization="")
+EVERYBODY = (ANN, ANNS_OTHER_KEY, BOB, CARL, NAMESAKE, NOBODY, NOBODY_ELSE, NAMED_LIKE_A_TEAM, NAMED_LIKE_BOTH)
 SHARES: list[Share] = ["key", "user", "team", "organization", "everyone"]
 
 # Who beside himself is given Ann's answers.
