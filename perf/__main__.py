@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from perf import embed, idle, passthrough, pii, redact, roundtrip, soak, stages, stream, table
+from perf import embed, idle, passthrough, pii, redact, roundtrip, semcache, soak, stages, stream, table
 from perf.peers import Place, helix
 from perf.process import ROOT, Unavailable, status_of
 
@@ -63,6 +63,7 @@ NAMES: dict[str, Measure] = {
         options.count or 10_000, options.data, options.seed, options.strategy
     ),
     "embed": lambda place, options: embed.measure(options.data),
+    "semcache": lambda place, options: semcache.measure(options.data),
 }
 _NOT_IN_ALL = {"soak", "roundtrip"}
 _PEERS = ("litellm", "litellm_presidio", "portkey")
@@ -75,7 +76,7 @@ def main() -> int:
     options = _arguments()
     names = [options.name]
     if options.name == "all":
-        left_out = _NOT_IN_ALL if options.data.is_dir() else _NOT_IN_ALL | {"pii", "embed"}
+        left_out = _NOT_IN_ALL if options.data.is_dir() else _NOT_IN_ALL | {"pii", "embed", "semcache"}
         names = [name for name in NAMES if name not in left_out]
     results: dict[str, Any] = {}
     cpus = sorted(os.sched_getaffinity(0))
@@ -85,7 +86,7 @@ def main() -> int:
             print(f"measuring {name} …", flush=True)
         with tempfile.TemporaryDirectory(prefix="helix-perf-") as folder:
             # These are no comparisons, so nothing has to keep out of another's way.
-            apart = pinned and name not in ("replay", "idle", "soak", "pii", "roundtrip", "embed")
+            apart = pinned and name not in ("replay", "idle", "soak", "pii", "roundtrip", "embed", "semcache")
             place = Place(Path(folder), tuple(cpus[:1]) if apart else (), tuple(cpus[1:2]) if apart else ())
             try:
                 results[name] = NAMES[name](place, options)
@@ -160,7 +161,10 @@ def _arguments() -> Options:
     )
     parser.add_argument("--model", default="demo/echo", help="replay: the model; one that restates the question")
     parser.add_argument(
-        "--data", type=Path, default=_DATA, help="pii, embed: the folder with their texts; all leaves them out without"
+        "--data",
+        type=Path,
+        default=_DATA,
+        help="pii, embed, semcache: the folder with their texts; all leaves them out without",
     )
     parser.add_argument("--seed", type=int, default=0, help="roundtrip: other conversations")
     parser.add_argument("--strategy", choices=["placeholder", "surrogate"], default="placeholder", help="roundtrip")

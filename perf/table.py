@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from perf.pii.show import show as show_pii
+from perf.semcache.show import show_pairs
 
 __all__ = ["show"]
 
@@ -27,6 +28,8 @@ def show(name: str, result: Mapping[str, Any]) -> None:
         _gateways(console, f"{name} {title}".strip(), block)
     if name == "pii":
         show_pii(console, result)
+    elif name == "semcache":
+        show_pairs(console, result["pairs"])
     elif not blocks and "gateways" not in result:
         _pairs(console, result)
     for one in result.get("targets", ()):

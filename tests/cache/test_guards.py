@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix.cache.guards import GUARDS, compare
+from helix.cache.guards import GUARDS, compare, lexicon
 from helix.cache.guards.align import align
 from helix.cache.guards.reading import read
 
@@ -67,3 +68,12 @@ def test_overlap_sees_through_spelling_and_inflection() -> None:
 def test_every_guard_has_its_traps() -> None:
     """Each guard is the one that stops something in the files of traps."""
     assert {compare(one, other).veto for one, other in _pairs("- ")} == {name for name, _ in GUARDS}
+
+
+def test_the_lexicon_is_the_one_that_was_built() -> None:
+    """The data files are those whose hashes are on record, and their licences stand beside them."""
+    data = Path(lexicon.__file__).parent / "data"
+    for line in (data / "SHA256SUMS").read_text().splitlines():
+        digest, name = line.split()
+        assert sha256((data / name).read_bytes()).hexdigest() == digest
+    assert "Princeton University" in (data / "LICENSE").read_text()

@@ -24,6 +24,7 @@ from helix.cache.guards.polarity import same_negation, same_sense
 from helix.cache.guards.question import same_question
 from helix.cache.guards.reading import Reading, read
 from helix.cache.guards.roles import same_roles
+from helix.cache.guards.spelling import are_one_slip_apart
 from helix.cache.guards.tense import same_tense
 from helix.cache.guards.term import same_terms
 
@@ -64,9 +65,9 @@ class Comparison:
 
 def compare(asked: str, answered: str) -> Comparison:
     """Compare two texts: pure, symmetric, and without a veto for equal ones."""
-    if asked == answered:
-        return Comparison(None, 1.0)
     first, second = sorted((asked, answered))  # so that who asked first makes no difference
+    if first.casefold() == second.casefold() or are_one_slip_apart(first, second):
+        return Comparison(None, 1.0)
     one, other = read(first), read(second)
     pairs = align(one, other)
     for name, allows in GUARDS:

@@ -117,7 +117,11 @@ _GOOD = r"(?:(?:good|best|better|right|correct|proper|possible|recommended) )*"
 _WAY = r"(?:ways?|methods?|means|steps?|procedures?|process|processes|approach|technique)"
 _CARRIERS = (
     ("why", r"how come|(?:for )?what reason|what (?:is|are|was) the reasons?(?: (?:why|for|that|behind))?"),
-    ("duration", r"how long|(?:for )?how much time|what (?:is the )?(?:duration|length of time)"),
+    (
+        "duration",
+        r"how (?:much )?long(?:er)?|(?:for )?how much time|how many (?:seconds|minutes|hours|days|weeks|months|years)"
+        r"|what (?:is the )?(?:duration|length of time)",
+    ),
     ("frequency", r"how often|how frequently|how many times"),
     ("quantity", r"how (?:many|much)|(?:what|which) (?:is the )?(?:number|amount|quantity|sum) of"),
     ("distance", r"how far"),
@@ -148,6 +152,7 @@ _CARRIERS = (
         "",
         rf"if {_ONE} (?:want|wanted|need|needed|wish|try|am trying|are trying|would like|plan|intend|am looking|"
         rf"are looking) to"
+        r"|go(?:ing)? about|(?:(?:just )?a )?quick question|i have a question"
         r"|in order to|so as to|in fact|of course|at all|kind of|sort of|as a matter of fact|to be honest"
         r"|by any chance|in general|for real|by the way|as well|right now|at the moment|at present|or not"
         r"|(?:(?:can|could|would|will) (?:you|someone|anyone|anybody|somebody) )?(?:please )?(?:kindly )?"

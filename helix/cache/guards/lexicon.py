@@ -7,6 +7,7 @@ models/lexicon says how it is made and what a line means; data/LICENSE, whose it
 from __future__ import annotations
 
 import gzip
+import re
 from functools import lru_cache
 from importlib.resources import files
 from typing import NamedTuple
@@ -38,6 +39,8 @@ _ENDINGS = (
     *(("ed", "e", "v"), ("ed", "", "v"), ("ing", "e", "v"), ("ing", "", "v")),
     *(("er", "", "a"), ("est", "", "a"), ("er", "e", "a"), ("est", "e", "a"), ("ier", "y", "a"), ("iest", "y", "a")),
 )
+_SHORT = re.compile(r"[^aeiou]*[aeiou][^aeiouwxy]")
+"""One short syllable, whose last letter is written twice before "ed" and "ing"."""
 # Undone or denied by a prefix that speakers put before verbs and adjectives at will.
 _UNDOING = ("un", "non", "de", "dis")
 
@@ -95,7 +98,10 @@ def bases(form: str) -> frozenset[str]:
     for ending, instead, parts in _ENDINGS:
         if form.endswith(ending) and len(form) - len(ending) >= 2:
             stem = form[: -len(ending)]
-            for base in (stem + instead, stem[:-1] if stem[-2:-1] == stem[-1:] and ending in ("ed", "ing") else ""):
+            doubles = ending in ("ed", "ing") and not instead
+            if doubles and _SHORT.fullmatch(stem):
+                continue  # "penned" is of "pen", "pened" of nothing
+            for base in (stem + instead, stem[:-1] if doubles and stem[-2:-1] == stem[-1:] else ""):
                 known = entry(base) if base else None
                 if known is not None and not set(known.parts).isdisjoint(parts):
                     found.add(base)

@@ -37,12 +37,13 @@ def _may_be_left_out(reading: Reading, at: int, paired: set[int]) -> bool:
     if token.name == 1:
         return True
     known = [found for found in map(entry, bases(token.lower)) if found is not None]
-    if any(found.frequent and not found.proper for found in known):
-        return True
-    if token.text.isupper() and len(token.text) <= _ACRONYM_LETTERS and known and not all(one.proper for one in known):
-        return True
+    is_everyday = any(not found.proper for found in known)
     following = reading.tokens[at + 1] if at + 1 < len(reading.tokens) else None
-    return following is not None and following.name == 2 and at + 1 in paired
+    if following is not None and following.name == 2:
+        return at + 1 in paired and not is_everyday
+    if token.text.isupper() and len(token.text) <= _ACRONYM_LETTERS:
+        return is_everyday
+    return any(found.frequent and not found.proper for found in known)
 
 
 def _abbreviate(one: Reading, mine: list[int], other: Reading, theirs: list[int]) -> bool:

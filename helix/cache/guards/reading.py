@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from helix.cache.guards.calendar import find_dates
+from helix.cache.guards.calendars import find_dates
 from helix.cache.guards.grammar import ARTICLES, CARRIERS, CONTRACTIONS, FILLERS, FUNCTION
 from helix.cache.guards.lexicon import bases, entry
 from helix.cache.guards.numerals import Number, find_numbers
-from helix.cache.guards.spelling import is_usual, reseated, slips
+from helix.cache.guards.spelling import is_usual, reseated, right_spelling
 
 __all__ = ["Reading", "Token", "read"]
 
@@ -150,11 +150,12 @@ def _pieces(text: str) -> Iterator[_Piece]:
 
 
 def _respelled(pieces: list[_Piece]) -> list[_Piece]:
-    """Put right what is no word: a closed-class word with two letters swapped, a letter on the wrong side of a gap."""
+    """Put right what is no word: a closed-class word misspelt, a letter on the wrong side of a gap."""
     for at, piece in enumerate(pieces):
         if piece.kind != "word" or not piece.lower.isascii() or not _is_odd(piece.lower):
             continue
-        right = slips().get(piece.lower)
+        may_be_name = piece.surface[0].isupper() and not piece.starts and not piece.surface.isupper()
+        right = None if may_be_name else right_spelling(piece.lower)
         if right is not None:
             pieces[at] = piece._replace(surface=right.capitalize() if piece.starts else right, lower=right)
             continue

@@ -136,7 +136,7 @@ def _cast(reading: Reading) -> Cast:
 
 def _continues(tokens: tuple[Token, ...], at: int) -> bool:
     """Whether the next word is of the same name or compound."""
-    return at + 1 < len(tokens) and tokens[at].name == 2 == tokens[at + 1].name
+    return at + 1 < len(tokens) and bool(tokens[at].name and tokens[at + 1].name)
 
 
 def _begins_clause(tokens: tuple[Token, ...], at: int) -> bool:

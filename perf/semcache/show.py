@@ -1,0 +1,34 @@
+"""The tables of `semcache`, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["show_pairs"]
+
+
+def show_pairs(console: Console, found: Mapping[str, Any]) -> None:
+    """Print which share of each kind each system serves, and what the guards cost and stop."""
+    for name, kinds in found["served"].items():
+        systems = [system for system in next(iter(kinds.values())) if system != "pairs"]
+        table = Table(title=f"{name}: share served", title_justify="left")
+        table.add_column("kind")
+        for column in ("pairs", *systems):
+            table.add_column(column, justify="right")
+        for kind, shares in kinds.items():
+            table.add_row(kind, str(shares["pairs"]), *(f"{shares[system]:.1%}" for system in systems))
+        console.print(table)
+    guards = found["guards"]
+    table = Table(title="guards", title_justify="left")
+    table.add_column("guard")
+    for column in ("CPU µs", "stops of others", "stops alone", "stops of same"):
+        table.add_column(column, justify="right")
+    for name, ms in guards["ms"].items():
+        shares = guards["stops"].get(name)
+        stopped = [f"{shares[part]:.2%}" for part in ("of_others", "alone", "of_same")] if shares else ["", "", ""]
+        table.add_row(name, f"{1000 * ms:.1f}", *stopped)
+    console.print(table)
