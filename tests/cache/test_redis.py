@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from redis.asyncio import Redis
 
 from helix.cache.redis import RedisCacheStore
 from helix.kernel.errors import BackendUnavailable
-from helix.kernel.types import Entry, Evidence
+from helix.kernel.types import Entry, Evidence, Selection
 
 
 def entry(key: str, body: bytes = b'{"a":1}') -> Entry:
@@ -106,6 +107,30 @@ async def test_vectors_in_half_the_memory(store: RedisCacheStore, redis_url: str
     assert kept is not None
     assert len(kept) == 8
     await whole.close()
+
+
+async def test_the_index_over_vectors_is_the_catalogs_too(
+    store: RedisCacheStore, redis_url: str, redis_prefix: str
+) -> None:
+    """Once it is open there is one index only: entries are listed and counted by it, those without a vector too."""
+    for number, at in ((1, 9.0), (2, 10.0), (3, 100.5)):
+        kept = replace(entry(digest(number)), stored_at=at)
+        await store.put(digest(number), kept, ttl_seconds=60)
+        assert await store.catalog.count(Selection(everything=True)) == number
+    client = Redis.from_url(redis_url)
+    assert await indexes(client, redis_prefix) == [f"{redis_prefix}catalog"]
+    await store.put(digest(4), entry(digest(4)), ttl_seconds=60, scope="s", text="t", vector=unit(1))
+    assert await indexes(client, redis_prefix) == [f"{redis_prefix}i:8h"]
+    await client.aclose()
+    assert await store.catalog.count(Selection(everything=True)) == 4
+    page, _ = await store.catalog.page(Selection(everything=True), limit=9)
+    assert [one.id for one in page] == [digest(number) for number in (4, 3, 2, 1)]
+
+
+async def indexes(client: Redis, prefix: str) -> list[str]:
+    """The names of a test's own indexes."""
+    names = await client.execute_command("FT._LIST")
+    return sorted(name.decode() for name in names if name.decode().startswith(prefix))
 
 
 async def test_vectors_of_another_size(store: RedisCacheStore) -> None:

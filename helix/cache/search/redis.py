@@ -24,9 +24,9 @@ __all__ = ["QuestionIndex"]
 _FIELDS = ("text", "distance", "at", "right", "wrong", "surplus", "information", "group")
 """What a search returns of an entry."""
 
-_M = 16
-_EF_CONSTRUCTION = 128
-_EF_RUNTIME = 64
+_M = 12
+_EF_CONSTRUCTION = 160
+_EF_RUNTIME = 96
 """HNSW's degree and beam widths (Malkov and Yashunin 2016), by measurement (docs/cache.md)."""
 _SLACK = 1e-3  # how far from 1 a vector's length may be, for its float16 to be as exact as can be
 
@@ -75,7 +75,7 @@ class QuestionIndex:
                 "fields": [
                     {"name": "scope", "type": "tag", "attrs": tag},
                     {"name": "about", "type": "tag", "attrs": tag},
-                    {"name": "at", "type": "numeric", "attrs": {"sortable": True}},
+                    {"name": "at", "type": "numeric"},  # sortable would take 32 bytes more an entry
                     {"name": self.field, "type": "vector", "attrs": vector},
                 ],
             }
