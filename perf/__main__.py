@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from perf import embed, idle, passthrough, pii, redact, roundtrip, semcache, soak, stages, stream, table
+from perf import embed, idle, million, passthrough, pii, redact, roundtrip, semcache, soak, stages, stream, table
 from perf.peers import Place, helix
 from perf.process import ROOT, Unavailable, status_of
 
@@ -64,8 +64,10 @@ NAMES: dict[str, Measure] = {
     ),
     "embed": lambda place, options: embed.measure(options.data),
     "semcache": lambda place, options: semcache.measure(options.data),
+    "million": lambda place, options: million.measure(place.folder, options.entries),
 }
-_NOT_IN_ALL = {"soak", "roundtrip"}
+_ON_ALL_CPUS = {"replay", "idle", "soak", "pii", "roundtrip", "embed", "semcache", "million"}
+_NOT_IN_ALL = {"million", "soak", "roundtrip"}
 _PEERS = ("litellm", "litellm_presidio", "portkey")
 
 
@@ -86,7 +88,7 @@ def main() -> int:
             print(f"measuring {name} …", flush=True)
         with tempfile.TemporaryDirectory(prefix="helix-perf-") as folder:
             # These are no comparisons, so nothing has to keep out of another's way.
-            apart = pinned and name not in ("replay", "idle", "soak", "pii", "roundtrip", "embed", "semcache")
+            apart = pinned and name not in _ON_ALL_CPUS
             place = Place(Path(folder), tuple(cpus[:1]) if apart else (), tuple(cpus[1:2]) if apart else ())
             try:
                 results[name] = NAMES[name](place, options)
@@ -166,12 +168,15 @@ def _arguments() -> Options:
         default=_DATA,
         help="pii, embed, semcache: the folder with their texts; all leaves them out without",
     )
+    parser.add_argument("--entries", type=int, default=1_000_000, help="million: how many answers, 10,000 or more")
     parser.add_argument("--seed", type=int, default=0, help="roundtrip: other conversations")
     parser.add_argument("--strategy", choices=["placeholder", "surrogate"], default="placeholder", help="roundtrip")
     parser.add_argument("--out", type=Path, help="write the JSON object to this file too")
     options = parser.parse_args()
     if options.seconds is not None and options.seconds <= 0:
         parser.error("--seconds must be above 0")
+    if options.entries < 10_000:
+        parser.error("--entries must be 10000 or more")
     return options
 
 

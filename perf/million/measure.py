@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from redis.asyncio import Redis
 
 from helix.cache.guards import compare
@@ -31,6 +32,7 @@ _STAGES = (10_000, 100_000, 1_000_000)
 _IN_FLIGHT = 256
 _TTL_SECONDS = 7 * 86400.0
 _EXPIRING = 5000
+_TRIES = 3
 _GIB = 1024**3
 
 
@@ -100,26 +102,37 @@ class _Lookup:
         self._texts = list(texts(len(questions.asked), seed=3))
 
     async def figures(self, stage: int) -> dict[str, Any]:
-        """Recall among the first `stage` entries, and times, one look-up after another."""
+        """Recall among the first `stage` entries, and times, one look-up after another.
+
+        A look-up counts with the best of its tries, since what else runs on a core makes the same work take longer,
+        never shorter; `as it came` is all tries. Each try has a text of its own: an embedder remembers texts.
+        """
+        tries = [await self._through(f" {number}") for number in range(_TRIES)]
+        found = tries[0][0]
+        searches, wholes = (np.array([one[part] for one in tries]) for part in (1, 2))
+        return {
+            "recall@5": self._recall(stage, found),
+            "search": _times(searches.min(axis=0)) | _as_it_came(searches),
+            "embed, search, guards": _times(wholes.min(axis=0)) | _as_it_came(wholes),
+        }
+
+    async def _through(self, end: str) -> tuple[list[set[str]], list[float], list[float]]:
+        """Every look-up once: what was found, seconds of the search, seconds of the whole."""
         found: list[set[str]] = []
         searches: list[float] = []
         wholes: list[float] = []
         for scope, vector, text in zip(self._scopes, self._vectors, self._texts, strict=True):
             began = time.perf_counter()
-            await self._embedder.embed([text])
+            await self._embedder.embed([text + end])
             embedded = time.perf_counter()
             candidates = await self._store.near(scope, vector, count=COUNT)
             searched = time.perf_counter()
             for candidate in candidates:
-                compare(text, candidate.text)
+                compare(text + end, candidate.text)
             wholes.append(time.perf_counter() - began)
             searches.append(searched - embedded)
             found.append({candidate.entry_id for candidate in candidates})
-        return {
-            "recall@5": self._recall(stage, found),
-            "search": _times(searches),
-            "embed, search, guards": _times(wholes),
-        }
+        return found, searches, wholes
 
     async def search_times(self) -> list[float]:
         """Seconds of each search, once through."""
@@ -140,7 +153,7 @@ class _Lookup:
             similarity = self._questions.asked[asked] @ self._questions.vectors[members].T
             name = f"{SHARES[scope]:.0%} of all" if scope < len(SHARES) else "small scopes"
             tally = right.setdefault(name, [0, 0])
-            for row, number in zip(similarity, asked, strict=True):
+            for row, number in zip(similarity, asked.tolist(), strict=True):
                 nearest = {_id(members[at]) for at in np.argsort(-row)[:COUNT]}
                 tally[0] += len(nearest & found[number])
                 tally[1] += len(nearest)
@@ -207,6 +220,10 @@ def _digest(text: str, size_bytes: int) -> str:
     return blake2b(text.encode(), digest_size=size_bytes).hexdigest()
 
 
-def _times(seconds: Sequence[float]) -> dict[str, float]:
+def _as_it_came(seconds: NDArray[np.float64]) -> dict[str, float]:
+    return {f"as it came {name}": value for name, value in _times(seconds.ravel()).items()}
+
+
+def _times(seconds: Sequence[float] | NDArray[np.float64]) -> dict[str, float]:
     p50, p99 = np.quantile(np.asarray(seconds) * 1000, (0.5, 0.99))
     return {"p50 ms": round(float(p50), 2), "p99 ms": round(float(p99), 2)}

@@ -84,7 +84,9 @@ class Questions:
             vectors[start : start + _CHUNK] = askings(of_question[start : start + _CHUNK])
         again = rng.choice(of_question[: count // 100 + 1], asked - asked // 2)
         new = rng.choice(np.arange(old, len(of_topic)), asked // 2)
-        return cls(vectors, _scopes(rng, count, count), askings(np.concatenate((again, new))), _scopes(rng, asked, count))
+        return cls(
+            vectors, _scopes(rng, count, count), askings(np.concatenate((again, new))), _scopes(rng, asked, count)
+        )
 
 
 def answers(count: int, seed: int = 1) -> Iterator[bytes]:

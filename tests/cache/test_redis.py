@@ -129,7 +129,7 @@ async def test_the_index_over_vectors_is_the_catalogs_too(
 
 async def indexes(client: Redis, prefix: str) -> list[str]:
     """The names of a test's own indexes."""
-    names = await client.execute_command("FT._LIST")
+    names = await client.execute_command("FT._LIST")  # type: ignore[no-untyped-call]
     return sorted(name.decode() for name in names if name.decode().startswith(prefix))
 
 
