@@ -20,11 +20,11 @@ def _listed(*lines: str) -> tuple[str, ...]:
     return tuple(phrase.strip() for line in lines for phrase in line.split(","))
 
 
-# By ISO 639-1 code. Left out is what is common in another sense or another language (English "now" and "actual", German
-# "nun"), and what tells when something happened rather than when the answer is to hold ("yesterday", "this morning").
+# By ISO 639-1 code. Left out is what is common in another sense or another language (English "now", "currently" and "actual",
+# German "nun"), and what tells when something happened rather than when the answer is to hold ("yesterday", "this morning").
 _FRESHNESS: dict[str, tuple[str, ...]] = {
     "en": _listed(
-        "today, tonight, tomorrow, right now, as of now, at this moment, at the moment, currently, nowadays",
+        "today, tonight, tomorrow, right now, as of now, at this moment, at the moment, nowadays",
         "these days, up to date, up-to-date, breaking news, real time, real-time, newest, this week, this weekend",
         "this month, this year, this evening, next week, next weekend, next month, next year, live score",
         "weather forecast, what time is it, what day is it, what year is it, what date is it",

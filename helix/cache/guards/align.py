@@ -15,6 +15,8 @@ __all__ = ["Alignment", "align", "are_opposites"]
 
 _SYNONYM = 0.9
 """How much of a word its synonym accounts for: few are one in every sense."""
+_CONTEXT_WORDS = 20
+"""Texts that share so many words at their ends are judged by what differs as well."""
 _WINDOW_WORDS = 4
 """A verbatim repeat differs in no more words than this, in one place."""
 
@@ -64,9 +66,24 @@ def align(one: Reading, other: Reading) -> Alignment:
         for at, there in _pair(one, other, rest, others, _is_misspelt):
             pairs[at] = there
             credit += 2
-    return Alignment(
-        pairs, tuple(opposites), tuple(rest), tuple(others), min(1.0, credit / total), _window(one, other, pairs)
-    )
+    return _judged(one, other, pairs, opposites, rest, others, credit / total)
+
+
+def _judged(
+    one: Reading,
+    other: Reading,
+    pairs: dict[int, int],
+    opposites: list[tuple[int, int]],
+    rest: list[int],
+    others: list[int],
+    overlap: float,
+) -> Alignment:
+    here, there, shared, least = _differing(one, other, pairs)
+    if shared >= _CONTEXT_WORDS:
+        overlap = min(overlap, _within(one, other, here, there, pairs))
+    is_verbatim = 2 * shared >= least and max(len(here), len(there)) <= _WINDOW_WORDS
+    window = (here, there) if is_verbatim else None
+    return Alignment(pairs, tuple(opposites), tuple(rest), tuple(others), min(1.0, overlap), window)
 
 
 def _pair_equal(
@@ -186,11 +203,13 @@ def _align_functions(one: Reading, other: Reading) -> Alignment:
     words, others = list(one.words()), list(other.words())
     total = len(words) + len(others)
     shared = sum(min(words.count(word), others.count(word)) for word in set(words))
-    overlap = 2 * shared / total if total else float(one.text == other.text)
-    return Alignment({}, (), (), (), overlap, _window(one, other, {}))
+    return _judged(one, other, {}, [], [], [], 2 * shared / total if total else float(one.text == other.text))
 
 
-def _window(one: Reading, other: Reading, pairs: dict[int, int]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+def _differing(
+    one: Reading, other: Reading, pairs: dict[int, int]
+) -> tuple[tuple[int, ...], tuple[int, ...], int, int]:
+    """What stands between the words that both texts begin and end with, how many those are, and of how many."""
     mine = [at for at, token in enumerate(one.tokens) if not token.is_empty]
     theirs = [at for at, token in enumerate(other.tokens) if not token.is_empty]
 
@@ -204,6 +223,18 @@ def _window(one: Reading, other: Reading, pairs: dict[int, int]) -> tuple[tuple[
     while tail < least - head and alike(mine[-1 - tail], theirs[-1 - tail]):
         tail += 1
     here, there = mine[head : len(mine) - tail], theirs[head : len(theirs) - tail]
-    if 2 * (head + tail) < least or max(len(here), len(there)) > _WINDOW_WORDS:
-        return None
-    return tuple(here), tuple(there)
+    return tuple(here), tuple(there), head + tail, least
+
+
+def _within(
+    one: Reading, other: Reading, here: tuple[int, ...], there: tuple[int, ...], pairs: dict[int, int]
+) -> float:
+    """The share accounted for of what differs: after a long context in common, another question is a small part."""
+    mine = [at for at in here if one.tokens[at].is_content]
+    theirs = [at for at in there if other.tokens[at].is_content]
+    if not mine and not theirs:
+        words = {one.tokens[at].lower for at in here}
+        others = {other.tokens[at].lower for at in there}
+        return len(words & others) / len(words | others) if words or others else 1.0
+    paired = sum(pairs.get(at) in theirs for at in mine)
+    return 2 * paired / (len(mine) + len(theirs))

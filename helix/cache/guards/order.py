@@ -38,6 +38,8 @@ _OPPOSITES = (
     *(("before", "after"), ("before", "during"), ("after", "during"), ("until", "since"), ("before", "since")),
     *(("above", "below"), ("inside", "outside"), ("on", "off"), ("up", "down"), ("in", "out"), ("from", "to")),
 )
+_IN_TIME = frozenset(("before", "after", "until", "since"))
+_ALIKE = 0.9
 _LOOSE = frozenset(("on", "in", "to", "up"))
 """Words that stand anywhere without meaning a side: they conflict with an opposite only where both relate the same."""
 
@@ -47,6 +49,8 @@ def same_direction(one: Reading, other: Reading, pairs: Alignment) -> bool:
     mine, theirs = _sides(one), _sides(other)
     if not mine or not theirs:
         return True
+    if pairs.overlap >= _ALIKE and any(_exchanged(left, right, pairs) for left in mine for right in theirs):
+        return False
     here, there = {side.relation for side in mine}, {side.relation for side in theirs}
     for first, second in _OPPOSITES:
         for relation, contrary in ((first, second), (second, first)):
@@ -56,6 +60,17 @@ def same_direction(one: Reading, other: Reading, pairs: Alignment) -> bool:
                         if _conflict(left, right, pairs):
                             return False
     return True
+
+
+def _exchanged(left: Side, right: Side, pairs: Alignment) -> bool:
+    """Whether the same relation is to another thing, of those that both texts name."""
+    return (
+        left.relation == right.relation
+        and left.relation in _IN_TIME
+        and left.head in pairs.pairs
+        and right.head in pairs.pairs.values()
+        and pairs.pairs[left.head] != right.head
+    )
 
 
 def _conflict(left: Side, right: Side, pairs: Alignment) -> bool:

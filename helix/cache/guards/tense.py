@@ -17,6 +17,7 @@ _FORMS = {
     **dict.fromkeys("will shall".split(), "future"),
     **dict.fromkeys("has have".split(), "present"),
 }
+_VERBAL = AUXILIARIES | {"going", "about", "to"}  # "is going to", "is about to"
 _PHASES = frozenset("become start begin stop quit cease continue keep remain resume still anymore longer".split())
 _DUTIES = frozenset("must should ought shall".split())
 _LEAVES = frozenset("can could may might".split())
@@ -64,7 +65,7 @@ def _differ_in_verbs_alone(one: Reading, other: Reading, pairs: Alignment) -> bo
 @lru_cache(maxsize=4096)
 def _others(reading: Reading) -> list[int]:
     tokens = reading.tokens
-    return [at for at, token in enumerate(tokens) if not token.is_empty and token.lower not in AUXILIARIES]
+    return [at for at, token in enumerate(tokens) if not token.is_empty and token.lower not in _VERBAL]
 
 
 def _only_phases(reading: Reading, rest: tuple[int, ...]) -> bool:
