@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -16,7 +17,7 @@ import orjson
 from helix.cache.neutral import neutral, neutral_variant
 from helix.kernel.wire import Path, replaced
 
-__all__ = ["entry_id", "exact_key", "key_of", "scope_key"]
+__all__ = ["entry_id", "exact_key", "key_of", "scope_key", "stand_ins_of"]
 
 _FORMAT = 2
 """Raised when keys come to mean something else, so that older entries are not found any more."""
@@ -70,6 +71,9 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "messages": {"stop_sequences": []},
 }
 
+# Placeholders, keyed hashes and ciphertexts, as the redact stage writes them.
+_STAND_IN = r"<[A-Z][A-Z0-9_]*(?:_h?[0-9a-f]+|:[A-Za-z0-9+/=_-]+)>"
+
 # Where orjson may have written a number that has another spelling: 1.0 for 1, 1e16 for 10000000000000000.
 _EXPONENT = re.compile(rb"e\+?[1-9][0-9]")
 
@@ -110,16 +114,26 @@ def scope_key(
     namespace: str,
     variant: tuple[str, ...],
     embedder: str,
+    named: Sequence[str] = (),
     key: bytes = b"",
 ) -> str:
-    """The digest of everything but the text at `question`: only inside one scope may a near text answer another."""
+    """The digest of everything but the text at `question`: only inside one scope may a near text answer another.
+
+    `named` is what stands for personal data in the text, in order, which has to be the same as well.
+    """
     essence = _essence(dialect, request)
     plain = neutral(dialect, essence)
     if plain is not None:
         dialect, essence, variant = "", plain, neutral_variant(dialect, variant)
         question = ("turns", len(plain["turns"]) - 1)
     essence = replaced(essence, {question: None})
-    return _digest([_FORMAT, dialect, partition, namespace, variant, embedder, question, essence], key, b"scope")
+    return _digest([_FORMAT, dialect, partition, namespace, variant, embedder, question, named, essence], key, b"scope")
+
+
+def stand_ins_of(text: str, known: Collection[str] = ()) -> list[str]:
+    """What stands for personal data in a text, in order: what is known to, and whatever has the form of it."""
+    known = sorted((re.escape(item) for item in known if item and item in text), key=len, reverse=True)
+    return re.findall("|".join((*known, _STAND_IN)), text) if known or "<" in text else []
 
 
 def entry_id(key: str, namespace: str) -> str:

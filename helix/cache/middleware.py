@@ -144,7 +144,7 @@ class CacheMiddleware:
             else:
                 # What the key is made of is all that the provider sees.
                 exchange.drop_repeated_keys()
-                asked = Asked(dialect, exchange.payload, self._partition(exchange), wish)
+                asked = Asked(dialect, exchange.payload, self._partition(exchange), wish, exchange.stand_ins)
                 found = await self._tiers.look(asked)
         except HelixError as error:
             await refuse(error)(scope, receive, send)

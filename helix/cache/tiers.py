@@ -11,7 +11,7 @@ from helix.cache.breaker import Breaker
 from helix.cache.directives import Directives
 from helix.cache.eligibility import Eligibility
 from helix.cache.guards import compare
-from helix.cache.key import entry_id, exact_key, key_of, scope_key
+from helix.cache.key import entry_id, exact_key, key_of, scope_key, stand_ins_of
 from helix.cache.neutral import written_as
 from helix.cache.translation import fitting
 from helix.kernel.errors import BackendUnavailable
@@ -35,6 +35,7 @@ class Asked:
     request: dict[str, Any]
     partition: str
     wish: Directives
+    stand_ins: frozenset[str] = frozenset()
 
     @property
     def form(self) -> str:
@@ -248,6 +249,7 @@ class Tiers:
             namespace=asked.wish.namespace,
             variant=asked.wish.variant,
             embedder=embedder.name,
+            named=stand_ins_of(question.text, asked.stand_ins),
             key=self._key,
         )
 

@@ -66,6 +66,7 @@ class Exchange:
         "principal",
         "record",
         "scope",
+        "stand_ins",
         "started",
         "started_at",
         "unanswered",
@@ -89,6 +90,8 @@ class Exchange:
         """Whether a provider had the question, gave no answer, and may charge for it; the upstream says so."""
         self.on_read: Callable[[], object] | None = None
         """Called once the body has been read: for a stage that must not read it itself, yet has a word on it."""
+        self.stand_ins: frozenset[str] = frozenset()
+        """What stands in the place of personal data in the payload: it tells callers apart where their words do not."""
         self.max_body_bytes = MAX_BODY_BYTES
         self.body_timeout_seconds = BODY_TIMEOUT_SECONDS
         self._outer_receive = receive
@@ -319,7 +322,7 @@ def attach(scope: Scope, receive: Receive) -> Exchange:
         exchange = scope[KEY] = Exchange(scope, receive)
         exchange.id, exchange.principal, exchange.record = outer.id, outer.principal, outer.record
         exchange.started, exchange.started_at = outer.started, outer.started_at
-        exchange.usage_hidden = outer.usage_hidden
+        exchange.usage_hidden, exchange.stand_ins = outer.usage_hidden, outer.stand_ins
         exchange.max_body_bytes, exchange.body_timeout_seconds = outer.max_body_bytes, outer.body_timeout_seconds
     else:
         exchange.scope = scope

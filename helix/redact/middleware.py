@@ -133,6 +133,7 @@ class RedactMiddleware:
         )
         if redaction.edits:
             exchange.replace(payload)
+            exchange.stand_ins = frozenset(redaction.stand_ins)
         if self._answers is None or dialect.operation == "embeddings":
             await self._pass(exchange, guard, dialect, vault, redaction)
             return

@@ -70,6 +70,8 @@ class Redaction:
     """The first FINDINGS of them."""
     instead: list[str] = field(default_factory=list, repr=False)
     """What stands in the place of each of these now."""
+    stand_ins: set[str] = field(default_factory=set, repr=False)
+    """All that stands in the place of a value now."""
     more: int = 0
     """How many findings are not told."""
     blocked: tuple[str, str] | None = None
@@ -78,6 +80,7 @@ class Redaction:
     def note(self, part: Segment, text: Text, act: _Act, at: int, length: int, instead: str, *, again: bool) -> None:
         """Count what was done, and tell of it while there is room."""
         self.counts[act.span.kind] = self.counts.get(act.span.kind, 0) + 1
+        self.stand_ins.add(instead)
         if len(self.findings) >= FINDINGS:
             self.more += 1
             return

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from helix.cache.key import exact_key, key_of, scope_key
+from helix.cache.key import exact_key, key_of, scope_key, stand_ins_of
 from helix.kernel.wire import replaced
 
 REQUEST: dict[str, Any] = {
@@ -288,3 +288,29 @@ def test_deep_values_have_keys() -> None:
     for _ in range(190):
         deep = [deep]
     assert key({**REQUEST, "x": deep}) != key({**REQUEST, "x": [deep]})
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "found"),
+    [
+        ("Ask <PERSON_1> or <PERSON_2>, not <PERSON_1>.", (), ["<PERSON_1>", "<PERSON_2>", "<PERSON_1>"]),
+        ("<URL_h0123456789ab> of <PERSON:AbC-_9==>", (), ["<URL_h0123456789ab>", "<PERSON:AbC-_9==>"]),
+        ("Ann Lee and Ann met <PERSON_1>", ("Ann", "Ann Lee", "Bob"), ["Ann Lee", "Ann", "<PERSON_1>"]),
+        ("A card ending in ****1234 (a.b)", ("****1234", "(a.b)", ""), ["****1234", "(a.b)"]),
+        ("if a < B_1 or <b> then", (), []),
+    ],
+)
+def test_what_stands_for_personal_data(text: str, known: tuple[str, ...], found: list[str]) -> None:
+    """By its form, or because the redact stage told of it; the longest first."""
+    assert stand_ins_of(text, known) == found
+
+
+def test_who_is_spoken_of_is_part_of_the_scope() -> None:
+    """A near text about others, or about the same in other roles, is of another scope."""
+
+    def scope(*named: str) -> str:
+        path = ("messages", 1, "content")
+        return scope_key("chat", REQUEST, path, partition="p", namespace="", variant=(), embedder="e", named=named)
+
+    assert len({scope(), scope("<A_1>"), scope("<A_2>"), scope("<A_1>", "<A_2>"), scope("<A_2>", "<A_1>")}) == 5
+    assert scope("<A_1>") == scope("<A_1>")
