@@ -49,7 +49,7 @@ def same_direction(one: Reading, other: Reading, pairs: Alignment) -> bool:
     mine, theirs = _sides(one), _sides(other)
     if not mine or not theirs:
         return True
-    if pairs.overlap >= _ALIKE and any(_exchanged(left, right, pairs) for left in mine for right in theirs):
+    if pairs.overlap >= _ALIKE and _are_exchanged(mine, theirs, pairs):
         return False
     here, there = {side.relation for side in mine}, {side.relation for side in theirs}
     for first, second in _OPPOSITES:
@@ -62,15 +62,14 @@ def same_direction(one: Reading, other: Reading, pairs: Alignment) -> bool:
     return True
 
 
-def _exchanged(left: Side, right: Side, pairs: Alignment) -> bool:
-    """Whether the same relation is to another thing, of those that both texts name."""
-    return (
-        left.relation == right.relation
-        and left.relation in _IN_TIME
-        and left.head in pairs.pairs
-        and right.head in pairs.pairs.values()
-        and pairs.pairs[left.head] != right.head
-    )
+def _are_exchanged(mine: tuple[Side, ...], theirs: tuple[Side, ...], pairs: Alignment) -> bool:
+    """Whether one relation is to other things, all of which both texts name."""
+    for relation in _IN_TIME:
+        here = {pairs.pairs[side.head] for side in mine if side.relation == relation and side.head in pairs.pairs}
+        there = {side.head for side in theirs if side.relation == relation}.intersection(pairs.pairs.values())
+        if here and there and here.isdisjoint(there):
+            return True
+    return False
 
 
 def _conflict(left: Side, right: Side, pairs: Alignment) -> bool:

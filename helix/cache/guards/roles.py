@@ -49,6 +49,8 @@ def same_roles(one: Reading, other: Reading, pairs: Alignment) -> bool:
     """No two words, in one clause in either text, have changed places."""
     if pairs.overlap < _ALIKE:
         return True
+    if _change_neighbours(one, other, pairs):
+        return False
     mine, theirs = _cast(one), _cast(other)
     players = [
         (role, theirs.words[pairs.pairs[at]], False)
@@ -66,6 +68,37 @@ def same_roles(one: Reading, other: Reading, pairs: Alignment) -> bool:
         and _have_swapped(left[0].part, right[0].part, left[1].part, right[1].part)
         for left, right in combinations(players, 2)
     )
+
+
+def _change_neighbours(one: Reading, other: Reading, pairs: Alignment) -> bool:
+    """Whether two words stand where the other stood: "a French ship and a British crew", "a British ship and a French crew".
+
+    Compared are the content words next before (or next after) them, themselves left out: in "tea and coffee" and
+    "coffee and tea" each stands beside the other.
+    """
+    for step in (-1, 1):
+        beside, beside_other = _beside(one, step), _beside(other, step)
+        moves = {}
+        for at, there in pairs.pairs.items():
+            was, now = pairs.pairs.get(beside.get(at, -1), -1), beside_other.get(there, -1)
+            if was != now and was >= 0 and now >= 0:
+                moves[was, now] = there
+        for (was, now), there in moves.items():
+            back = moves.get((now, was))
+            if back is not None and not {there, back} & {was, now}:
+                return True
+    return False
+
+
+@lru_cache(maxsize=8192)
+def _beside(reading: Reading, step: int) -> dict[int, int]:
+    """The place of the content word before (-1) or after (1) each content word of the same sentence."""
+    places = reading.content if step > 0 else reading.content[::-1]
+    return {
+        at: following
+        for at, following in zip(places, places[1:], strict=False)
+        if not any(token.text in ".?!;" for token in reading.tokens[min(at, following) : max(at, following)])
+    }
 
 
 def _have_swapped(here: str | int, there: str | int, now_here: str | int, now_there: str | int) -> bool:
