@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import NamedTuple
 
 from helix.cache.guards.align import Alignment
@@ -71,7 +71,7 @@ def same_roles(one: Reading, other: Reading, pairs: Alignment) -> bool:
 
 
 def _change_neighbours(one: Reading, other: Reading, pairs: Alignment) -> bool:
-    """Whether two words stand where the other stood: "a French ship and a British crew", "a British ship and a French crew".
+    """Whether two words stand where the other stood: "a French ship, a British crew", "a British ship, a French crew".
 
     Compared are the content words next before (or next after) them, themselves left out: in "tea and coffee" and
     "coffee and tea" each stands beside the other.
@@ -96,7 +96,7 @@ def _beside(reading: Reading, step: int) -> dict[int, int]:
     places = reading.content if step > 0 else reading.content[::-1]
     return {
         at: following
-        for at, following in zip(places, places[1:], strict=False)
+        for at, following in pairwise(places)
         if not any(token.text in ".?!;" for token in reading.tokens[min(at, following) : max(at, following)])
     }
 
