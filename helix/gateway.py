@@ -19,8 +19,10 @@ from helix.admit import AdmitMiddleware
 from helix.admit.keys import Authority
 from helix.admit.redis import RedisKeyStore
 from helix.budget import BudgetMiddleware
-from helix.budget.price import GroupPrices, ModelPrice, PriceTable
+from helix.budget.price import GroupPrices, PriceTable
+from helix.budget.rates import ModelPrice
 from helix.budget.redis import RedisLedger
+from helix.budget.row import read_row
 from helix.cache import CacheMiddleware
 from helix.cache.eligibility import Eligibility
 from helix.cache.redis import RedisCacheStore
@@ -30,7 +32,7 @@ from helix.config.sections import PatternConfig
 from helix.kernel.errors import ConfigError
 from helix.kernel.exchange import Exchange
 from helix.kernel.lifecycle import Closing, lifespan
-from helix.kernel.types import ASGIApp, Detector, Embedder, Limit, Money, Receive, Scope, Send
+from helix.kernel.types import ASGIApp, Detector, Embedder, Limit, Money, Receive, Scope, Send, Usage
 from helix.redact import Policy, RedactMiddleware
 from helix.redact.allowed import AllowList, Entry
 from helix.redact.answers import Answers
@@ -42,6 +44,7 @@ from helix.telemetry.log import RequestLog
 from helix.telemetry.metrics import Metrics
 from helix.telemetry.sink import Sink
 from helix.upstream import Router, Upstream
+from helix.upstream.deployment import Deployment
 
 __all__ = ["Gateway", "Parts", "Store", "build_app"]
 
@@ -129,7 +132,7 @@ def build_app(config: Config, parts: Parts) -> Gateway:
     """The gateway of a configuration over its parts. Opens nothing. Raises ConfigError for a wrong model list."""
     helix = config.helix
     router = Router(config.model_list, config.router_settings)
-    price = _price(router)
+    price = _price(router, helix.budget.price_table)
     limits = tuple(
         Limit("everybody", item.window, Money.from_usd(item.limit_usd), item.name) for item in helix.budget.limits
     )
@@ -253,14 +256,48 @@ def _cache_store(config: Config, parts: Parts) -> RedisCacheStore:
         ) from None
 
 
-def _price(router: Router) -> GroupPrices:
-    """LiteLLM's table with the prices that the model list gives itself, by the names that callers use."""
-    custom = {
-        deployment.qualified: own
-        for deployment in router.deployments
-        if (own := ModelPrice.of(deployment.info)) is not None
-    }
-    return GroupPrices(PriceTable.load(custom=custom), router.leads_to)
+def _price(router: Router, file: Path | None = None) -> GroupPrices:
+    """LiteLLM's table with the prices that the model list gives itself, by the names that callers use.
+
+    A deployment's own prices go before its `base_model`'s, those before its own name's; where it stands may have a
+    price too. Of several deployments of one model in different regions, the dearest says what it costs. Raises
+    ConfigError for a price that is none, and for a table that cannot be read.
+    """
+    try:
+        table = PriceTable.load(file)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"helix.budget.price_table: {error}", "helix.budget.price_table") from None
+    custom: dict[str, ModelPrice] = {}
+    for index, deployment in enumerate(router.deployments):
+        path = f"model_list[{index}].model_info"
+        try:
+            table.check(deployment.info)
+            own = read_row(deployment.info)
+        except ValueError as error:
+            raise ConfigError(f"{path}: {error}", path) from None
+        base = deployment.info.get("base_model")
+        listed = table.find(base if isinstance(base, str) else deployment.qualified)
+        if own is not None and listed is not None:
+            own = own.sized_as(listed)
+        region = _region(deployment)
+        found = own or listed
+        if found is not None and (own is not None or base is not None or found.at(region) is not found):
+            found = found.at(region)
+            other = custom.get(deployment.qualified)
+            custom[deployment.qualified] = found if other is None else max(found, other, key=_dearness)
+    return GroupPrices(table.over(custom), router.leads_to)
+
+
+def _dearness(price: ModelPrice) -> int:
+    return price.dearest(Usage(1000, 1000)).nano_usd
+
+
+def _region(deployment: Deployment) -> str:
+    """Where a deployment stands, as far as that has a price: "eu" or "us" at OpenAI, a location at Vertex AI."""
+    if deployment.provider == "openai":
+        head, _, rest = deployment.host.partition(".")
+        return head if rest == "api.openai.com" else ""
+    return str(deployment.options.get("vertex_location") or "")
 
 
 def _sink(config: Config, parts: Parts) -> Sink | None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
-from helix.budget.price import ModelPrice
+from helix.budget.rates import LONGEST_SECONDS, MOST_SEARCHES, ModelPrice
 from helix.kernel.exchange import Exchange
 from helix.kernel.types import Money, Price, Usage
 from helix.kernel.wire import Dialect
 
-__all__ = ["Sizes", "dearest", "estimated_input_tokens", "tokens_of", "worst_case"]
+__all__ = ["Sizes", "dearest", "estimated_input_tokens", "search_context", "tokens_of", "worst_case"]
 
 IMAGE_TOKENS = 48_169
 """The most one image costs: gpt-4o-mini's 2833 and 5667 for each of at most 8 tiles (OpenAI's vision guide)."""
@@ -48,13 +49,13 @@ class Sizes(Protocol):
 
 
 def worst_case(exchange: Exchange, sizes: ModelPrice | None, default_max_output_tokens: int) -> Usage:
-    """The most tokens that a request can be charged for.
+    """The most that a request can be charged for.
 
     Input: no byte-level tokenizer makes more tokens of a text than it has bytes, and JSON never takes fewer bytes
     than the text in it; so the body's length is a bound, with images counted by themselves and, where the request
     refers to content that is not in it (a file, an earlier response, a provider's own search), the model's whole
     context instead. Output: the caller's cap, else the model's own, else `default_max_output_tokens`; for each
-    choice.
+    choice. Searches: the caller's cap, else `MOST_SEARCHES`.
     """
     dialect, request = exchange.dialect, exchange.payload
     tokens = len(exchange.body) + TEMPLATE_TOKENS
@@ -69,33 +70,62 @@ def worst_case(exchange: Exchange, sizes: ModelPrice | None, default_max_output_
     cap = _cap(dialect, request) if dialect is not None else None
     if cap is None:
         cap = (sizes.max_output_tokens if sizes is not None else None) or default_max_output_tokens
-    return Usage(tokens, cap * (dialect.choices(request) if dialect is not None else 1))
+    more: dict[str, Any] = {}
+    if isinstance(tier := request.get("service_tier"), str):
+        more["service_tier"] = tier
+    if request.get("speed") == "fast":
+        more["speed"] = "fast"
+    if searches := _searches(request, tools):
+        more["searches"] = searches
+    if sizes is not None and sizes.has_units:
+        more |= _most_units(exchange, request, images)
+    return Usage(tokens, cap * (dialect.choices(request) if dialect is not None else 1), **more)
 
 
 def dearest(price: Price, model: str, usage: Usage) -> Money | None:
     """The most a usage can cost: with its input fresh, cached or written to a cache, its output spoken or thought."""
     bound = getattr(price, "dearest", None)  # not isinstance: that walks a Protocol's members anew for each request
     if bound is not None:
-        return bound(model, usage.input_tokens, usage.output_tokens)  # type: ignore[no-any-return]
+        return bound(model, usage)  # type: ignore[no-any-return]
     tokens_in, tokens_out = usage.input_tokens, usage.output_tokens
-    best = price(model, usage)
-    if best is None:
-        return None
-    chosen = usage
-    for other in (
-        Usage(tokens_in, tokens_out, cache_write_tokens=tokens_in),
-        Usage(tokens_in, tokens_out, cached_input_tokens=tokens_in),
-    ):
-        cost = price(model, other)
-        if cost is not None and cost > best:
-            best, chosen = cost, other
-    thought = price(
-        model,
-        Usage(
-            tokens_in, tokens_out, chosen.cached_input_tokens, chosen.cache_write_tokens, reasoning_tokens=tokens_out
-        ),
+    kinds = (
+        usage,
+        replace(usage, cache_write_tokens=tokens_in),
+        replace(usage, cached_input_tokens=tokens_in),
     )
-    return best if thought is None or thought < best else thought
+    costs = [price(model, one) for kind in kinds for one in (kind, replace(kind, reasoning_tokens=tokens_out))]
+    return max((cost for cost in costs if cost is not None), default=None)
+
+
+def search_context(request: dict[str, Any]) -> str:
+    """How much of what a search finds the request lets the model read: "low", "medium" or "high"; "" for the usual."""
+    tools = request.get("tools")
+    for holder in (request.get("web_search_options"), *(tools if isinstance(tools, list) else ())):
+        size = holder.get("search_context_size") if isinstance(holder, dict) else None
+        if isinstance(size, str):
+            return size
+    return ""
+
+
+def _searches(request: dict[str, Any], tools: Any) -> int:
+    most = MOST_SEARCHES if request.get("web_search_options") is not None else 0
+    for tool in tools if isinstance(tools, list) else ():
+        kind = tool.get("type") if isinstance(tool, dict) else None
+        if isinstance(kind, str) and kind.startswith("web_"):
+            cap = tool.get("max_uses")
+            most += cap if type(cap) is int and cap > 0 else MOST_SEARCHES
+    return most
+
+
+def _most_units(exchange: Exchange, request: dict[str, Any], images: int) -> dict[str, Any]:
+    # What is paid beside tokens: a text has no more characters than bytes; an input to embed may be an image or sound.
+    inputs = request.get("input")
+    items = len(inputs) if isinstance(inputs, list) else 1
+    most: dict[str, Any] = {"input_characters": len(exchange.body), "input_images": images, "queries": items}
+    if exchange.dialect is not None and exchange.dialect.name == "embeddings":
+        seconds = LONGEST_SECONDS * items
+        most |= {"input_images": items, "audio_input_seconds": seconds, "video_input_seconds": seconds}
+    return most
 
 
 def tokens_of(size_bytes: int) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from time import monotonic
 from typing import Any
 
-from helix.budget.estimate import estimated_input_tokens, tokens_of
+from helix.budget.estimate import estimated_input_tokens, search_context, tokens_of
+from helix.budget.rates import TIERS
 from helix.kernel.errors import ClientDisconnected, UpstreamGarbled
 from helix.kernel.exchange import Exchange
 from helix.kernel.sse import Event
@@ -19,6 +22,7 @@ class BudgetTap(Tap):
 
     __slots__ = (
         "_answered_by",
+        "_began",
         "_counted",
         "_delivered_bytes",
         "_ended",
@@ -43,6 +47,7 @@ class BudgetTap(Tap):
         self._readable = False
         self._settled: Money | None = None
         self._tier = ""
+        self._began = monotonic()
 
     async def on_start(self, headers: HeaderList) -> HeaderList:
         """Note who answered; tell the cost of a whole answer."""
@@ -66,7 +71,7 @@ class BudgetTap(Tap):
             self._note_model(answer)
             self._note_tier(answer)
             self._counted = self.exchange.usage(answer)
-            if self._counted is None:
+            if self._counted is None or self._counted.doubtful:
                 self._deliver(text.value for text in dialect.answer_texts(answer))
         return answer
 
@@ -109,26 +114,50 @@ class BudgetTap(Tap):
             return Money(0)
         if not given_up and not self._readable:
             return self.worst
-        usage = self._counted
-        if usage is None:
-            usage = Usage(estimated_input_tokens(self.exchange), tokens_of(self._delivered_bytes))
-        elif not self._ended:
-            output_tokens = max(usage.output_tokens, tokens_of(self._delivered_bytes))
-            usage = Usage(usage.input_tokens, output_tokens, usage.cached_input_tokens, usage.cache_write_tokens)
+        usage = self._usage()
         # The name in the request may stand for several models; what has answered is one.
         one: Price = getattr(self._price, "table", self._price)
         for price, model in (*((one, model) for model in self._answered_by), (self._price, self.exchange.model)):
-            dear = getattr(price, "priority", None) if self._is_priority() else None
-            cost = (dear or price)(model, usage)
+            cost = price(model, self._timed(price, model, usage))
             if cost is not None:
                 # What was counted at the proper end is final; the header and the ledger both ask.
                 self._settled = cost if self._ended and self._counted is not None and not given_up else None
                 return cost
         return None
 
-    def _is_priority(self) -> bool:
-        """Whether the priority tier is billed: the answer's word, where it has one, else the request's."""
-        return (self._tier or self.exchange.payload.get("service_tier")) == "priority"
+    def _usage(self) -> Usage:
+        """What is charged: what the provider counted, as far as that can be believed, else what Helix counts."""
+        usage, record = self._counted, self.exchange.record.budget
+        delivered = tokens_of(self._delivered_bytes)
+        if usage is None:
+            record["usage"] = "estimated"
+            usage = Usage(estimated_input_tokens(self.exchange), delivered)
+        elif usage.doubtful:
+            record["usage"] = "doubtful"
+            least = estimated_input_tokens(self.exchange)
+            usage = replace(
+                usage, input_tokens=max(usage.input_tokens, least), output_tokens=max(usage.output_tokens, delivered)
+            )
+        elif not self._ended and delivered > usage.output_tokens:
+            record["usage"] = "partial"
+            usage = replace(usage, output_tokens=delivered)
+        payload = self.exchange.payload
+        told = self._tier or usage.service_tier
+        tier = TIERS.get(told)
+        if tier is None:  # nothing that has a price was told, so what was asked for counts
+            asked = payload.get("service_tier")
+            tier = TIERS.get(asked, "") if isinstance(asked, str) else ""
+        context = search_context(payload) if usage.searches else ""
+        if tier != usage.service_tier or context:
+            usage = replace(usage, service_tier=tier, search_context=context)
+        return usage
+
+    def _timed(self, price: Price, model: str, usage: Usage) -> Usage:
+        find = getattr(price, "find", None)
+        found = find(model) if find is not None else None
+        if found is None or found.units.second is None:
+            return usage
+        return replace(usage, elapsed_seconds=monotonic() - self._began)
 
     def _note_model(self, payload: dict[str, Any]) -> None:
         for holder in (payload, payload.get("response"), payload.get("message")):

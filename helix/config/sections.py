@@ -272,6 +272,9 @@ class BudgetConfig(Section):
     unpriced: Literal["refuse", "allow"] = Field(
         "refuse", description="Whether a model without a price may be used by callers who have a limit."
     )
+    price_table: Path | None = Field(
+        None, description="A price table in LiteLLM's form, a JSON file; without one, the table that LiteLLM brings."
+    )
     on_outage: Outage = Field("refuse", description="`pass` lets requests through unbooked while the ledger is gone.")
 
     @field_validator("limits")

@@ -71,17 +71,59 @@ class Money:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that a provider counted for one request.
+    """What a provider counted for one request, and what else its price depends on.
 
-    `input_tokens` includes `cached_input_tokens` and `cache_write_tokens`; `output_tokens` includes `reasoning_tokens`
-    (OpenAI's convention; the Messages dialect, which counts cached input apart, is brought to it).
+    `input_tokens` is all of the input and `output_tokens` all of the output (OpenAI's convention; the dialects that
+    count some apart are brought to it); the other counts of tokens say what part of them is of another kind.
     """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_input_tokens: int = 0
+    """Of the input: read from the provider's cache."""
     cache_write_tokens: int = 0
+    """Of the input: written to the provider's cache."""
     reasoning_tokens: int = 0
+    """Of the output."""
+    cache_write_1h_tokens: int = 0
+    """Of those written to the cache: for an hour instead of five minutes."""
+    cached_audio_tokens: int = 0
+    """Of those read from the cache: sound."""
+    audio_input_tokens: int = 0
+    """Of the input, neither cached nor written to the cache: sound."""
+    image_input_tokens: int = 0
+    video_input_tokens: int = 0
+    audio_output_tokens: int = 0
+    image_output_tokens: int = 0
+    video_output_tokens: int = 0
+    citation_tokens: int = 0
+    """Beside the input: what the provider read to cite (Perplexity)."""
+    input_characters: int = 0
+    input_images: int = 0
+    audio_input_seconds: float = 0.0
+    video_input_seconds: float = 0.0
+    queries: int = 0
+    """Requests of a model that is paid by the request."""
+    searches: int = 0
+    """Searches in the web that the provider made for the answer."""
+    map_searches: int = 0
+    """Searches in maps (Gemini)."""
+    page_visits: int = 0
+    """Pages opened by the provider's browser (Groq)."""
+    elapsed_seconds: float = 0.0
+    """How long the provider took: what a model costs that is paid by the second."""
+    search_context: str = ""
+    """How much of what a search found is read: "low", "medium" or "high"; "" for the usual."""
+    service_tier: str = ""
+    """The tier that served it ("flex", "priority", "batch" …); "" for the ordinary one."""
+    region: str = ""
+    """Where it was served, if that has a price of its own (Anthropic's `inference_geo`)."""
+    speed: str = ""
+    """"fast" for Anthropic's fast mode."""
+    stated_nano_usd: int | None = None
+    """What the provider itself says that it costs."""
+    doubtful: bool = False
+    """Whether the provider's figures contradict each other, or some are none: what Helix counts itself is the least."""
 
 
 NO_USAGE = Usage()

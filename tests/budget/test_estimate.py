@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import fields, replace
 from typing import Any
 
 import orjson
@@ -18,11 +19,13 @@ from helix.budget.estimate import (
     tokens_of,
     worst_case,
 )
-from helix.budget.price import ModelPrice, PriceTable, Rates
+from helix.budget.price import PriceTable
+from helix.budget.rates import FREE, MOST_SEARCHES, ModelPrice, Rates
+from helix.budget.row import read_row
 from helix.kernel.exchange import Exchange
 from helix.kernel.types import Usage
 
-SIZES = ModelPrice(Rates(0, 0, 0, 0, 0), max_input_tokens=128_000, max_output_tokens=777)
+SIZES = ModelPrice(FREE, max_input_tokens=128_000, max_output_tokens=777)
 
 
 def exchange(payload: dict[str, Any], path: str = "/v1/chat/completions") -> Exchange:
@@ -126,25 +129,38 @@ def test_a_document_in_words_is_in_the_request() -> None:
     assert worst_case(exchange(payload, "/v1/messages"), SIZES, 10).input_tokens < 1000
 
 
-@given(
-    st.builds(Rates, *[st.sampled_from([0.0, 1e-9, 2.5e-7, 3e-6, 7.5e-5])] * 5),
-    st.integers(0, 5000),
-    st.integers(0, 5000),
-    st.data(),
-)
+_RATES = st.builds(Rates, *[st.sampled_from([0, 10**15, 25 * 10**16, 3 * 10**18])] * len(fields(Rates)))
+_IN = ("audio_input_tokens", "image_input_tokens", "video_input_tokens")
+_OUT = ("reasoning_tokens", "audio_output_tokens", "image_output_tokens", "video_output_tokens")
+
+
+@given(_RATES, _RATES, _RATES, st.integers(0, 5000), st.integers(0, 5000), st.data())
 def test_the_dearest_case_is_never_below_any_real_one(
-    rates: Rates, inputs: int, outputs: int, data: st.DataObject
+    rates: Rates, long: Rates, priority: Rates, inputs: int, outputs: int, data: st.DataObject
 ) -> None:
-    """However a provider divides the tokens into fresh, cached, written, spoken and thought."""
-    cached = data.draw(st.integers(0, inputs))
+    """However a provider divides the tokens by kind, at whatever tier, below or above a threshold."""
+
+    def parts(whole: int, names: tuple[str, ...]) -> dict[str, int]:
+        found = {}
+        for name in names:
+            found[name] = data.draw(st.integers(0, whole))
+            whole -= found[name]
+        return found
+
+    real_in, real_out = data.draw(st.integers(0, inputs)), data.draw(st.integers(0, outputs))
+    into = parts(real_in, ("cached_input_tokens", "cache_write_tokens", *_IN))
     usage = Usage(
-        data.draw(st.integers(cached, inputs)),
-        data.draw(st.integers(0, outputs)),
-        cached_input_tokens=cached,
+        real_in,
+        real_out,
+        cached_audio_tokens=data.draw(st.integers(0, into["cached_input_tokens"])),
+        cache_write_1h_tokens=data.draw(st.integers(0, into["cache_write_tokens"])),
+        service_tier=data.draw(st.sampled_from(["", "priority", "batch"])),
     )
-    price = PriceTable({"m": ModelPrice(rates)})
-    worst = dearest(price, "m", Usage(inputs, outputs))
-    real = price("m", usage)
+    usage = replace(usage, **into, **parts(real_out, _OUT))  # type: ignore[arg-type]  # counts of tokens, all of them
+    one = ModelPrice(((-1, rates), (2000, long)), {"priority": ((-1, priority),)}, factors={"us": (11, 10)})
+    usage = replace(usage, region=data.draw(st.sampled_from(["", "us"])))
+    price = PriceTable({"m": one})
+    worst, real = dearest(price, "m", Usage(inputs, outputs)), price("m", usage)
     assert worst is not None
     assert real is not None
     assert worst >= real
@@ -159,3 +175,30 @@ def test_texts_are_estimated_at_three_bytes_a_token() -> None:
     """Begun ones count: an estimate errs high."""
     assert [tokens_of(size) for size in (0, 1, 3, 4)] == [0, 1, 1, 2]
     assert estimated_input_tokens(exchange(chat("é" * 3))) == 2
+
+
+def test_searches_are_bounded_by_the_callers_cap() -> None:
+    """Anthropic's `max_uses`; else sixteen, in each dialect's spelling."""
+    tool = {"type": "web_search_20250305", "name": "web_search", "max_uses": 3}
+    messages = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}], "tools": [tool]}
+    assert worst_case(exchange(messages, "/v1/messages"), SIZES, 10).searches == 3
+    assert worst_case(exchange(chat(web_search_options={})), SIZES, 10).searches == MOST_SEARCHES
+    responses = {"model": "m", "input": "x", "tools": [{"type": "web_search"}]}
+    assert worst_case(exchange(responses, "/v1/responses"), SIZES, 10).searches == MOST_SEARCHES
+    assert worst_case(exchange(chat()), SIZES, 10).searches == 0
+
+
+def test_a_model_that_is_paid_by_another_unit_is_bounded_too() -> None:
+    """By the character, the item, the second."""
+    body = {"model": "m", "input": ["abc", "def"]}
+    for row, least in (
+        ({"mode": "embedding", "input_cost_per_character": 1e-6}, 6_000),
+        ({"mode": "embedding", "input_cost_per_query": 1e-6}, 2_000),
+        ({"mode": "embedding", "input_cost_per_token": 0, "input_cost_per_image": 1e-3}, 2_000_000),
+        ({"input_cost_per_second": 1e-3}, 1_000_000_000),
+    ):
+        price = read_row(row)
+        assert price is not None
+        worst = dearest(PriceTable({"m": price}), "m", worst_case(exchange(body, "/v1/embeddings"), price, 10))
+        assert worst is not None
+        assert worst.nano_usd >= least, row

@@ -9,8 +9,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from helix.budget import BudgetMiddleware, GroupPrices, ModelPrice, PriceTable
-from helix.budget.price import Rates
+from helix.budget import BudgetMiddleware, GroupPrices, ModelPrice, PriceTable, read_row
 from helix.budget.redis import RedisLedger
 from helix.embedded.redis import EmbeddedRedis
 from helix.kernel.errors import ConnectTimeout, UpstreamBroke, UpstreamError, UpstreamTimeout, UpstreamUnreachable
@@ -20,9 +19,16 @@ from helix.kernel.types import ASGIApp, Limit, Message, Money, Receive, Scope, S
 
 from .asgi import answers, chat_answer, chat_chunk, chat_request, post, started, streams, with_lifespan
 
+
 # 1 nano-USD an input token, 1000 an output token: a sum shows both.
-PRICE = ModelPrice(Rates(1e-9, 1e-6, 1e-9, 1e-9, 1e-6), max_output_tokens=50)
-PRICES = PriceTable({"priced": PRICE, "dear": ModelPrice(Rates(1e-6, 1e-3, 1e-6, 1e-6, 1e-3))})
+def priced(**row: Any) -> ModelPrice:
+    found = read_row(row)
+    assert found is not None
+    return found
+
+
+PRICE = priced(input_cost_per_token=1e-9, output_cost_per_token=1e-6, max_output_tokens=50)
+PRICES = PriceTable({"priced": PRICE, "dear": priced(input_cost_per_token=1e-6, output_cost_per_token=1e-3)})
 DAY = Limit("key:k1", "day", Money(1_000_000), "k1 a day")
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 
@@ -260,13 +266,62 @@ async def test_the_tier_that_answered_is_the_one_that_is_charged(
 ) -> None:
     """The answer's `service_tier`, else the request's; either is covered by what was reserved."""
     row = {"input_cost_per_token": 1e-6, "output_cost_per_token": 1e-6}
-    price = ModelPrice.of({**row, "input_cost_per_token_priority": 2e-6, "output_cost_per_token_priority": 2e-6})
-    assert price is not None
+    price = priced(**row, input_cost_per_token_priority=2e-6, output_cost_per_token_priority=2e-6)
     answer = {**chat_answer(USAGE), **({"service_tier": told} if told else {})}
     budget = make(answers(answer), price=PriceTable({"priced": price}))
     state: dict[str, Any] = {}
     await post(budget, chat_request(**({"service_tier": asked} if asked else {})), state=state)
     assert await spent(ledger, budget) == (cost, 0)
+
+
+@pytest.mark.parametrize(
+    ("usage", "cost", "said"),
+    [
+        ({"prompt_tokens": 7, "completion_tokens": 3}, 3_007, None),
+        ({"prompt_tokens": -7, "completion_tokens": -3}, 6_003, "doubtful"),
+        ({"prompt_tokens": 10**15, "completion_tokens": 3}, 6_003, "doubtful"),
+        ({"prompt_tokens": 7, "completion_tokens": None}, 6_007, "doubtful"),
+        (
+            {"prompt_tokens": 7, "completion_tokens": 9, "prompt_tokens_details": {"cached_tokens": 50}},
+            9_050,
+            "doubtful",
+        ),
+        (None, 6_003, "estimated"),
+    ],
+)
+async def test_usage_that_cannot_be_is_no_less_than_what_helix_counts(
+    make: Make, ledger: RedisLedger, usage: dict[str, Any] | None, cost: int, said: str | None
+) -> None:
+    """Never negative, never absurd, and noted: the question has some 3 tokens, the answer 6."""
+    answer = {**chat_answer(None), "usage": usage} if usage else chat_answer(None)
+    answer["choices"][0]["message"]["content"] = "a" * 18
+    seen: list[Any] = []
+    budget = make(answers(answer), observe=lambda stage, facts: seen.append(facts))
+    request = {**chat_request(), "messages": [{"role": "user", "content": "a" * 9}]}
+    await post(budget, request)
+    assert await spent(ledger, budget) == (cost, 0)
+    assert seen[-1].get("usage") == said
+
+
+async def test_a_model_that_is_paid_by_the_second_is_charged_for_the_time(
+    make: Make, ledger: RedisLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From when it was asked to when it had answered; an hour is reserved."""
+    wide = Limit("wide", "day", Money(10**9))
+    clock = [100.0]
+    monkeypatch.setattr("helix.budget.tap.monotonic", lambda: clock[0])
+    held: list[int] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        held.append((await ledger.spent([wide]))[0][1].nano_usd)
+        clock[0] += 2.5
+        await answers(chat_answer(USAGE))(scope, receive, send)
+
+    price = PriceTable({"priced": priced(input_cost_per_second=1e-6)})
+    budget = make(app, price=price, limits=[wide])
+    await post(budget, chat_request())
+    assert held == [3_600_000]
+    assert await spent(ledger, budget, wide) == (2500, 0)
 
 
 async def test_what_answered_is_charged_by_itself_not_as_the_dearest_of_its_name(

@@ -254,11 +254,6 @@ def fields(value: Any, key: str) -> Json:
     return found if isinstance(found, dict) else {}
 
 
-def count(value: Any) -> int:
-    """A number of tokens as a provider reports it; 0 where it reports none."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
-
-
 # A word with the space behind it. Long runs without space (Chinese, base64) are cut, so that no piece is giant.
 _PIECE = re.compile(r"\S{1,24}\s{0,8}|\s{1,8}")
 

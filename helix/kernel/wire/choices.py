@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from helix.kernel.errors import UpstreamGarbled
@@ -16,13 +17,13 @@ from helix.kernel.wire.base import (
     Ending,
     Json,
     at_least,
-    count,
     fields,
     index_of,
     need,
     need_model,
     objects,
 )
+from helix.kernel.wire.usage import chat_usage, with_searches
 
 _WORST_FIRST: tuple[Ending, ...] = ("incomplete", "refused", "truncated", "tools", "complete")
 _EVERY_CHUNK = ("id", "object", "created", "model", "service_tier", "system_fingerprint")
@@ -56,19 +57,8 @@ class ChoicesDialect(Dialect):
         return {**request, "stream_options": {**fields(request, "stream_options"), "include_usage": True}}
 
     def usage(self, answer: Json) -> Usage | None:
-        """What the provider counted: `usage` with its details of cached and reasoning tokens."""
-        usage = fields(answer, "usage")
-        if not usage:
-            return None
-        details = fields(usage, "prompt_tokens_details")
-        return Usage(
-            input_tokens=count(usage.get("prompt_tokens")),
-            output_tokens=count(usage.get("completion_tokens")),
-            cached_input_tokens=count(details.get("cached_tokens")),
-            # LiteLLM's name for what Anthropic calls cache creation; OpenAI itself does not charge for writing.
-            cache_write_tokens=count(details.get("cache_creation_tokens") or usage.get("cache_creation_input_tokens")),
-            reasoning_tokens=count(fields(usage, "completion_tokens_details").get("reasoning_tokens")),
-        )
+        """What the provider counted: `usage` with its details."""
+        return chat_usage(answer)
 
     def finish_reason(self, answer: Json) -> str | None:
         """The first choice's reason that is not "stop", else "stop"."""
@@ -98,7 +88,16 @@ class ChoicesDialect(Dialect):
 
     def event_usage(self, payload: Json, so_far: Usage | None) -> Usage | None:
         """The usage of this chunk, which counts the whole stream so far, else what was known."""
-        return (self.usage(payload) if isinstance(payload, dict) else None) or so_far
+        if not isinstance(payload, dict):
+            return so_far
+        found = chat_usage(payload)
+        if found is None:
+            return with_searches(so_far, payload)
+        return (
+            replace(found, searches=so_far.searches)
+            if so_far is not None and so_far.searches > found.searches
+            else found
+        )
 
     def event_finish_reason(self, payload: Json) -> str | None:
         """The reason with which a choice finishes in this chunk."""

@@ -17,13 +17,12 @@ from helix.kernel.wire.base import (
     Question,
     Text,
     at_least,
-    count,
-    fields,
     need_model,
     objects,
 )
 from helix.kernel.wire.completions import check_input, input_texts, is_token_ids
 from helix.kernel.wire.places import request_labels
+from helix.kernel.wire.usage import embeddings_usage
 
 _KNOWN = frozenset(("model", "input", "dimensions", "encoding_format"))
 
@@ -67,9 +66,8 @@ class Embeddings(Dialect):
         return []
 
     def usage(self, answer: Json) -> Usage | None:
-        """`usage.prompt_tokens`."""
-        usage = fields(answer, "usage")
-        return Usage(input_tokens=count(usage.get("prompt_tokens"))) if usage else None
+        """`usage.prompt_tokens`, with its details: some embed images and sound."""
+        return embeddings_usage(answer)
 
     def finish_reason(self, answer: Json) -> str | None:
         """None: there is no such thing."""

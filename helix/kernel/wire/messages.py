@@ -19,7 +19,6 @@ from helix.kernel.wire.base import (
     Question,
     Text,
     at_least,
-    count,
     event_type,
     fields,
     index_of,
@@ -31,6 +30,7 @@ from helix.kernel.wire.base import (
 )
 from helix.kernel.wire.messages_stream import MessagesAssembler, message_stream
 from helix.kernel.wire.places import definition_texts, held_definitions, request_labels, texts_in
+from helix.kernel.wire.usage import message_usage
 
 # https://docs.anthropic.com/en/api/errors
 _ERROR_TYPES = {
@@ -141,7 +141,7 @@ class Messages(Dialect):
 
     def usage(self, answer: Json) -> Usage | None:
         """What the provider counted, cached input included in the input, as Usage wants it."""
-        return _usage(fields(answer, "usage"), None)
+        return message_usage(fields(answer, "usage"), None)
 
     def finish_reason(self, answer: Json) -> str | None:
         """`stop_reason`."""
@@ -204,9 +204,9 @@ class Messages(Dialect):
         """`message_start` tells the input, `message_delta` the output, and newer ones all of it, counted up."""
         kind = payload.get("type") if isinstance(payload, dict) else None
         if kind == "message_start":
-            return _usage(fields(fields(payload, "message"), "usage"), so_far)
+            return message_usage(fields(fields(payload, "message"), "usage"), so_far)
         if kind == "message_delta":
-            return _usage(fields(payload, "usage"), so_far)
+            return message_usage(fields(payload, "usage"), so_far)
         return so_far
 
     def event_finish_reason(self, payload: Json) -> str | None:
@@ -298,25 +298,6 @@ def _content_texts(content: Any, path: Path, role: str) -> list[Text]:
         else:
             found += texts_in(block, (*path, index), role)
     return found
-
-
-def _usage(usage: Json, so_far: Usage | None) -> Usage | None:
-    if not usage:
-        return so_far
-    known = so_far or Usage()
-
-    def told(key: str, otherwise: int) -> int:
-        return count(usage[key]) if usage.get(key) is not None else otherwise
-
-    cached = told("cache_read_input_tokens", known.cached_input_tokens)
-    written = told("cache_creation_input_tokens", known.cache_write_tokens)
-    fresh = told("input_tokens", known.input_tokens - known.cached_input_tokens - known.cache_write_tokens)
-    return Usage(
-        input_tokens=fresh + cached + written,
-        output_tokens=told("output_tokens", known.output_tokens),
-        cached_input_tokens=cached,
-        cache_write_tokens=written,
-    )
 
 
 MESSAGES = Messages()

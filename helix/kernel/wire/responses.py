@@ -19,7 +19,6 @@ from helix.kernel.wire.base import (
     Question,
     Text,
     at_least,
-    count,
     event_type,
     fields,
     index_of,
@@ -32,6 +31,7 @@ from helix.kernel.wire.base import (
 )
 from helix.kernel.wire.places import definition_texts, held_definitions, label_texts, request_labels, texts_in
 from helix.kernel.wire.responses_stream import CHANNELS, ENDS, ResponsesAssembler, response_stream
+from helix.kernel.wire.usage import response_usage
 
 # What a request has that is no text, or is read apart from those that are not known. What names a server, an address
 # or a credential is for the provider to act on.
@@ -141,15 +141,7 @@ class Responses(Dialect):
 
     def usage(self, answer: Json) -> Usage | None:
         """What the provider counted."""
-        usage = fields(answer, "usage")
-        if not usage:
-            return None
-        return Usage(
-            input_tokens=count(usage.get("input_tokens")),
-            output_tokens=count(usage.get("output_tokens")),
-            cached_input_tokens=count(fields(usage, "input_tokens_details").get("cached_tokens")),
-            reasoning_tokens=count(fields(usage, "output_tokens_details").get("reasoning_tokens")),
-        )
+        return response_usage(answer)
 
     def finish_reason(self, answer: Json) -> str | None:
         """The reason why it is incomplete, else its status."""
