@@ -71,8 +71,9 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "messages": {"stop_sequences": []},
 }
 
-# Placeholders, keyed hashes and ciphertexts, as the redact stage writes them.
-_STAND_IN = r"<[A-Z][A-Z0-9_]*(?:_h?[0-9a-f]+|:[A-Za-z0-9+/=_-]+)>"
+# Keyed hashes and ciphertexts, as the redact stage writes them; placeholders, and what somebody typed like one.
+_STAND_IN = r"<[A-Z][A-Z0-9_]*(?:_h[0-9a-f]+|:[A-Za-z0-9+/=_-]+)>|< ?[A-Za-z][A-Za-z0-9_]*_[0-9]+ ?>"
+_PLACEHOLDER = re.compile(r"<[A-Z][A-Z0-9_]*_[0-9]+>")
 
 # Where orjson may have written a number that has another spelling: 1.0 for 1, 1e16 for 10000000000000000.
 _EXPONENT = re.compile(rb"e\+?[1-9][0-9]")
@@ -119,7 +120,7 @@ def scope_key(
 ) -> str:
     """The digest of everything but the text at `question`: only inside one scope may a near text answer another.
 
-    `named` is what stands for personal data in the text, in order, which has to be the same as well.
+    `named` is what stands for personal data in the text (`stand_ins_of`), which has to be the same as well.
     """
     essence = _essence(dialect, request)
     plain = neutral(dialect, essence)
@@ -131,9 +132,16 @@ def scope_key(
 
 
 def stand_ins_of(text: str, known: Collection[str] = ()) -> list[str]:
-    """What stands for personal data in a text, in order: what is known to, and whatever has the form of it."""
-    known = sorted((re.escape(item) for item in known if item and item in text), key=len, reverse=True)
-    return re.findall("|".join((*known, _STAND_IN)), text) if known or "<" in text else []
+    """What stands for one person's data and no other's in a text, in order: what is known to, and what has the form.
+
+    Placeholders do not: whose they are is not said, and a guard sees to their kinds and roles.
+    """
+    told = {item for item in known if item and item in text and not _PLACEHOLDER.fullmatch(item)}
+    known = sorted(map(re.escape, told), key=len, reverse=True)
+    if not known and "<" not in text:
+        return []
+    found = re.findall("|".join((*known, _STAND_IN)), text)
+    return [item for item in found if not _PLACEHOLDER.fullmatch(item)]
 
 
 def entry_id(key: str, namespace: str) -> str:

@@ -20,8 +20,9 @@ def _listed(*lines: str) -> tuple[str, ...]:
     return tuple(phrase.strip() for line in lines for phrase in line.split(","))
 
 
-# By ISO 639-1 code. Left out is what is common in another sense or another language (English "now", "currently" and "actual",
-# German "nun"), and what tells when something happened rather than when the answer is to hold ("yesterday", "this morning").
+# By ISO 639-1 code. Left out is what is common in another sense or another language (English "now", "currently" and
+# "actual", German "nun"), and what tells when something happened rather than when the answer is to hold ("yesterday",
+# "this morning").
 _FRESHNESS: dict[str, tuple[str, ...]] = {
     "en": _listed(
         "today, tonight, tomorrow, right now, as of now, at this moment, at the moment, nowadays",
