@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from helix.cache.flight import Flight
 from helix.kernel.errors import UpstreamGarbled
 from helix.kernel.exchange import Exchange
 from helix.kernel.sse import Event
@@ -22,40 +23,70 @@ class CacheTap(Tap):
     """Adds the cache's headers, and calls `keep(answer, model)` once when a whole 2xx answer has gone by.
 
     A stream is put together beside its passing; it is whole when its dialect's end has come, so one that is cut off
-    never is. `keep` is None where the answer must not be stored.
+    never is. `keep` is None where the answer must not be stored, `flight` where nobody else may be given it; an answer
+    of more than `max_bytes` is not put together.
     """
 
-    __slots__ = ("_answer", "_assembler", "_dialect", "_headers", "_hides_usage", "_keep", "_model")
+    __slots__ = (
+        "_answer",
+        "_assembler",
+        "_dialect",
+        "_flight",
+        "_headers",
+        "_hides_usage",
+        "_keep",
+        "_left_bytes",
+        "_model",
+        "_whole",
+    )
 
     def __init__(
-        self, exchange: Exchange, dialect: Dialect, send: Send, *, headers: HeaderList, keep: Keep | None
+        self,
+        exchange: Exchange,
+        dialect: Dialect,
+        send: Send,
+        *,
+        headers: HeaderList,
+        keep: Keep | None,
+        flight: Flight | None = None,
+        max_bytes: int,
     ) -> None:
         super().__init__(exchange, send)
         self._dialect = dialect
         self._headers = headers
         self._keep = keep
-        # Usage is stored with the answer, whether or not this caller wants to see it.
-        self._hides_usage = keep is not None and exchange.ask_usage()
+        self._flight = flight
+        # Usage is stored with the answer, and others may want to see it, whether or not this caller does.
+        self._hides_usage = (keep is not None or flight is not None) and exchange.ask_usage()
         self._assembler: Assembler | None = None
-        self._answer: dict[str, Any] | None = None
+        self._left_bytes = max_bytes
+        self._answer: Any = None
+        self._whole: dict[str, Any] | None = None
         self._model = ""
 
     async def on_answer(self, answer: Any) -> Any:
         """Take note of a whole answer."""
-        if isinstance(answer, dict):
-            self._answer = answer
+        self._answer = answer
         return answer
 
     async def on_start(self, headers: HeaderList) -> HeaderList:
         """Add the cache's headers."""
-        if not 200 <= self.status < 300:
+        is_good = 200 <= self.status < 300
+        if not is_good:
             self._keep = None
-        if self._keep is not None:
-            self._model = next((value.decode("latin-1") for name, value in headers if name == b"x-helix-model"), "")
-            if self.is_stream:
+        self._model = next((value.decode("latin-1") for name, value in headers if name == b"x-helix-model"), "")
+        if self.is_stream and is_good:
+            if self._keep is not None or self._flight is not None:
                 self._assembler = self._dialect.assembler()
-            elif self._answer is not None:
+            if self._flight is not None:
+                self._flight.begin(self.status, self._model)
+        elif self._answer is not None:
+            if isinstance(self._answer, dict):
                 await self._finish(self._answer)
+            if self._flight is not None:
+                self._flight.answered(self.status, self._model, self._answer)
+        elif self._flight is not None:
+            self._flight.part() if is_good else self._flight.fail()
         return [*headers, *self._headers]
 
     async def on_events(self, events: list[Event], *, last: bool) -> list[Event]:
@@ -63,19 +94,27 @@ class CacheTap(Tap):
         for event in events:
             if self._assembler is not None:
                 await self._assemble(self._assembler, event)
+        if self._flight is not None:
+            self._flight.say(events)
+            if last:
+                self._flight.end(self._whole)
         if not self._hides_usage:
             return events
         shown = [event for event in events if not self._is_usage_only(event)]
         return shown if len(shown) < len(events) else events
 
     async def _assemble(self, assembler: Assembler, event: Event) -> None:
+        self._left_bytes -= len(event.raw)
+        if self._left_bytes < 0:
+            self._assembler = None  # nobody keeps so much, and what never ends must not fill the memory
+            return
         try:
             assembler.feed(event)
             if self._dialect.is_end(event):
-                answer = assembler.answer()
+                self._whole = assembler.answer()
                 self._assembler = None
-                if answer is not None:
-                    await self._finish(answer)
+                if self._whole is not None:
+                    await self._finish(self._whole)
         except UpstreamGarbled:
             self._assembler = None  # not ours to judge: the caller gets what the provider sent, and nobody else will
 

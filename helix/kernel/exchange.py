@@ -52,6 +52,7 @@ class Exchange:
         "_body",
         "_counted",
         "_given",
+        "_given_up",
         "_memo",
         "_outer_receive",
         "_parsed",
@@ -99,6 +100,7 @@ class Exchange:
         self._payload: dict[str, Any] | None = None
         self._given = False
         self._says_once = False
+        self._given_up: Receive | None = None
         self._counted: tuple[Any, Usage | None] = (None, None)
         self._memo: tuple[Any, Any, bytes] = (None, None, b"")
 
@@ -182,9 +184,21 @@ class Exchange:
     async def receive(self) -> Message:
         """The ASGI receive for whatever stands inside: the body in one message, then the caller's disconnect."""
         if self._given or self._payload is None:
-            return await self._outer_receive()
+            return await (self._given_up or self._outer_receive)()
         self._given = True
         return {"type": "http.request", "body": self.body, "more_body": False}
+
+    async def departure(self) -> None:
+        """Return when the caller has left; what stands inside is given the body all the same."""
+        message = await self._outer_receive()
+        if message["type"] == "http.request":  # some servers end a body with an empty part
+            message = await self._outer_receive()
+        if message["type"] != "http.disconnect":
+            await asyncio.get_running_loop().create_future()
+
+    def outlive(self, receive: Receive) -> None:
+        """Let what stands inside hear from `receive`, no longer from the caller, that nobody waits for the reply."""
+        self._given_up = receive
 
     # The reply
 

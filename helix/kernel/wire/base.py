@@ -152,6 +152,14 @@ class Dialect(ABC):
         """Whether this is a whole, untruncated, unfiltered answer in words, one that may be given again."""
         return self.ending(answer) == "complete"
 
+    def as_cached(self, answer: Json) -> Json:
+        """The same answer, or event, whose usage says that a cache answered; the same object where it has none.
+
+        All of the input is counted as input that was read from a cache, in the dialect's own place for that, so that
+        whoever computes a cost from usage does not count it as new.
+        """
+        return answer
+
     # The stream
 
     @abstractmethod

@@ -60,6 +60,14 @@ class ChoicesDialect(Dialect):
         """What the provider counted: `usage` with its details."""
         return chat_usage(answer)
 
+    def as_cached(self, answer: Json) -> Json:
+        """With `prompt_tokens` as `prompt_tokens_details.cached_tokens`."""
+        usage = answer.get("usage")
+        if not isinstance(usage, dict):
+            return answer
+        details = {**fields(usage, "prompt_tokens_details"), "cached_tokens": count(usage.get("prompt_tokens"))}
+        return {**answer, "usage": {**usage, "prompt_tokens_details": details}}
+
     def finish_reason(self, answer: Json) -> str | None:
         """The first choice's reason that is not "stop", else "stop"."""
         reasons = [choice.get("finish_reason") for _, choice in objects(answer.get("choices"))]

@@ -46,6 +46,8 @@ _ERROR_TYPES = {
     529: "overloaded_error",
 }
 
+# Where usage counts input.
+_INPUT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 # The field of a delta that holds its text, which is also its channel's name, and the delta's type.
 _GROWING = (
     ("text", "text_delta"),
@@ -142,6 +144,21 @@ class Messages(Dialect):
     def usage(self, answer: Json) -> Usage | None:
         """What the provider counted, cached input included in the input, as Usage wants it."""
         return message_usage(fields(answer, "usage"), None)
+
+    def as_cached(self, answer: Json) -> Json:
+        """With all input as `cache_read_input_tokens`, which Anthropic counts apart; of `message_start`, in its message.
+
+        An event that tells the output alone stays as it is.
+        """
+        message = answer.get("message")
+        if isinstance(message, dict):
+            marked = self.as_cached(message)
+            return answer if marked is message else {**answer, "message": marked}
+        usage = answer.get("usage")
+        if not isinstance(usage, dict) or "input_tokens" not in usage:
+            return answer
+        read = sum(count(usage.get(key)) for key in _INPUT)
+        return {**answer, "usage": {**usage, **dict.fromkeys(_INPUT, 0), "cache_read_input_tokens": read}}
 
     def finish_reason(self, answer: Json) -> str | None:
         """`stop_reason`."""

@@ -143,6 +143,18 @@ class Responses(Dialect):
         """What the provider counted."""
         return response_usage(answer)
 
+    def as_cached(self, answer: Json) -> Json:
+        """With `input_tokens` as `input_tokens_details.cached_tokens`; of an event, in its response."""
+        response = answer.get("response")
+        if isinstance(response, dict):
+            marked = self.as_cached(response)
+            return answer if marked is response else {**answer, "response": marked}
+        usage = answer.get("usage")
+        if not isinstance(usage, dict):
+            return answer
+        details = {**fields(usage, "input_tokens_details"), "cached_tokens": count(usage.get("input_tokens"))}
+        return {**answer, "usage": {**usage, "input_tokens_details": details}}
+
     def finish_reason(self, answer: Json) -> str | None:
         """The reason why it is incomplete, else its status."""
         reason = fields(answer, "incomplete_details").get("reason") or answer.get("status")

@@ -1,0 +1,116 @@
+"""Replies that the cache gives: an earlier answer, or one that somebody else is being given, in the form asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from helix.kernel import exact
+from helix.kernel.errors import HelixError, UpstreamGarbled
+from helix.kernel.exchange import Exchange
+from helix.kernel.sse import Event
+from helix.kernel.tap import HeaderList
+from helix.kernel.types import Send, Usage
+from helix.kernel.wire import Dialect
+
+__all__ = ["MESSAGE_BYTES", "Reply"]
+
+MESSAGE_BYTES = 8 * 1024
+"""About so much of a stream goes out at once, so that a long answer waits for its reader and not in memory."""
+
+
+class Reply:
+    """A reply to one request, streamed if it asked for a stream, with usage if it asked for that.
+
+    Usage says in the dialect's own place that a cache answered; `usage` is what the provider had counted.
+    """
+
+    __slots__ = ("_dialect", "_exchange", "_headers", "_send", "_shows_usage", "has_begun", "usage")
+
+    def __init__(self, exchange: Exchange, dialect: Dialect, send: Send, headers: HeaderList) -> None:
+        self._exchange = exchange
+        self._dialect = dialect
+        self._send = send
+        self._headers = headers
+        self._shows_usage = dialect.asks_usage(exchange.payload)
+        self.has_begun = False
+        self.usage: Usage | None = None
+
+    async def give(self, answer: dict[str, Any], body: bytes | None = None) -> None:
+        """Give a whole answer; `body` is how it is written, if that is known."""
+        marked = self._dialect.as_cached(answer)
+        if not self._exchange.stream:
+            if marked is not answer or body is None:
+                body = self._exchange.encode_answer(marked)
+            await self._whole(200, body)
+            return
+        for events in _batches(self._dialect.stream(marked, include_usage=self._shows_usage)):
+            await self._pass(events)
+            await asyncio.sleep(0)  # a long answer is many events: others have their turn
+        await self.end()
+
+    async def refuse(self, status: int, body: dict[str, Any]) -> None:
+        """Say that the request is wrong, as the provider said it."""
+        await self._whole(status, exact.dumps(body))
+
+    async def say(self, events: list[Event]) -> None:
+        """Pass on a part of a stream."""
+        shown = [event for event in map(self._shown, events) if event is not None]
+        for batch in _batches(shown):
+            await self._pass(batch)
+
+    async def end(self) -> None:
+        """The stream is whole."""
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def break_off(self, error: HelixError) -> None:
+        """The stream ends before its end: say so, in the dialect's own form."""
+        self._exchange.error_code = error.code
+        await self._send(self._exchange.message(self._dialect.error_events(error), more_body=False))
+
+    # Inside
+
+    async def _pass(self, events: list[Event]) -> None:
+        if not self.has_begun:
+            self.has_begun = True
+            headers = [*self._headers, (b"content-type", b"text/event-stream; charset=utf-8")]
+            headers += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+            await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        await self._send(self._exchange.message(events, more_body=True))
+
+    async def _whole(self, status: int, body: bytes) -> None:
+        self.has_begun = True
+        headers = [*self._headers, (b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    def _shown(self, event: Event) -> Event | None:
+        """An event of somebody else's stream as this caller is to see it; None where he did not ask for it."""
+        if event.data is None:
+            return event
+        try:
+            payload = event.json()
+        except UpstreamGarbled:
+            return event
+        if not isinstance(payload, dict):
+            return event
+        self.usage = self._dialect.event_usage(payload, self.usage)
+        if not self._shows_usage and self._dialect.is_usage_only(payload):
+            return None
+        marked = self._dialect.as_cached(payload)
+        return event if marked is payload else Event(exact.dumps(marked), event.name, event.id, event.retry, json=marked)
+
+
+def _batches(events: Iterable[Event]) -> Iterator[list[Event]]:
+    """Events in lists of about MESSAGE_BYTES."""
+    batch: list[Event] = []
+    size = 0
+    for event in events:
+        batch.append(event)
+        size += len(event.raw)
+        if size >= MESSAGE_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
