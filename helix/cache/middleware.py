@@ -10,8 +10,12 @@ from typing import Any, Literal
 
 from helix.cache.directives import read_directives
 from helix.cache.eligibility import Eligibility
+from helix.cache.flight import Flight, Lease
+from helix.cache.flight.flight import MAX_FLIGHT_BYTES
 from helix.cache.memory import MemoryCacheStore
 from helix.cache.partition import Share, partition_by
+from helix.cache.replay import Reply
+from helix.cache.stampede import Part, Sharing, Stampede
 from helix.cache.storable import Storable
 from helix.cache.tap import CacheTap
 from helix.cache.tiers import Asked, Finding, Mode, Tiers
@@ -23,7 +27,7 @@ from helix.kernel.exchange import Exchange, open_exchange
 from helix.kernel.lifecycle import Resource, lifespan
 from helix.kernel.reply import Guard, refuse
 from helix.kernel.tap import HeaderList
-from helix.kernel.types import ASGIApp, CacheStore, Embedder, Entry, Observer, Price, Receive, Scope, Send
+from helix.kernel.types import ASGIApp, CacheStore, Embedder, Entry, Observer, Price, Receive, Scope, Send, Usage
 from helix.kernel.wire import Dialect, dialect_of
 
 __all__ = ["CacheMiddleware"]
@@ -53,6 +57,7 @@ class CacheMiddleware:
       processes that share a store need the same. Empty: digests that anybody can make.
     - `eligibility`: which requests may be answered by the answer to a near question.
     - `storable`: which answers are kept; by default complete ones in words.
+    - `stampede`: how equal requests in flight at once share one upstream call (Sharing); False lets each make its own.
     - `semantic_timeout_seconds`: most time that embedding and search together may take.
     - `max_answer_bytes`: larger answers are not stored.
     """
@@ -74,6 +79,7 @@ class CacheMiddleware:
         secret: str | bytes = "",
         eligibility: Eligibility | None = None,
         storable: Storable | None = None,
+        stampede: Sharing | Literal[False] | None = None,
         semantic_timeout_seconds: float = 1.0,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
@@ -113,6 +119,7 @@ class CacheMiddleware:
         self._storing: set[asyncio.Task[None]] = set()
         self._whose = Whose(secret)
         self._uses = Uses()
+        self._stampede = Stampede(Sharing() if stampede is None else stampede) if stampede is not False else None
 
     async def open(self) -> None:
         """Connect, load the model, make the index. What is out is tried again by the requests that need it."""
@@ -123,6 +130,8 @@ class CacheMiddleware:
         if self._storing:
             await asyncio.wait(self._storing, timeout=5.0)
         await self._uses.close()
+        if self._stampede is not None:
+            await self._stampede.close()
         await self._embedder.close()
         await self._store.close()
 
@@ -145,26 +154,53 @@ class CacheMiddleware:
                 # What the key is made of is all that the provider sees.
                 exchange.drop_repeated_keys()
                 asked = Asked(dialect, exchange.payload, self._partition(exchange), wish, exchange.stand_ins)
-                found = await self._tiers.look(asked)
+                found = self._tiers.finding(asked)
         except HelixError as error:
             await refuse(error)(scope, receive, send)
             return
-        self._note(exchange, found, started)
         try:
-            if found.outage is not None and self._refuses:
-                await refuse(BackendUnavailable("the cache cannot be reached"))(scope, receive, send)
-            elif found.entry is not None:
-                self._count(found.entry, asked)
-                await self._replay(exchange, dialect, found, found.entry, send)
-            elif wish.only_if_cached:
-                await refuse(NotCached("no answer is cached, and 'cache-control' allows no other"))(
-                    scope, receive, send
-                )
-            else:
-                await self._pass_on(exchange, dialect, found, asked, send)
+            await self._answer(exchange, dialect, found, asked, send, started)
         finally:
             if self._observe is not None:
                 self._observe("cache", dict(exchange.record.cache))
+
+    async def _answer(
+        self, exchange: Exchange, dialect: Dialect, found: Finding, asked: Asked | None, send: Send, started: float
+    ) -> None:
+        """Answer together with equal requests that are in flight, if there may be such, else alone."""
+
+        async def look(lease: Lease | None) -> Finding:
+            return found if asked is None else await self._tiers.look(asked, found, lease)
+
+        def settles(found: Finding) -> bool:
+            return found.entry is not None or (found.outage is not None and self._refuses)
+
+        async def give(found: Finding) -> None:
+            self._note(exchange, found, started)
+            if found.outage is not None and self._refuses:
+                outage = BackendUnavailable("the cache cannot be reached")
+                await refuse(outage)(exchange.scope, exchange.receive, send)
+            elif found.entry is not None:
+                self._count(found.entry, asked)
+                await self._replay(exchange, dialect, found, found.entry, send)
+            elif asked is not None and asked.wish.only_if_cached:
+                error = NotCached("no answer is cached, and 'cache-control' allows no other")
+                await refuse(error)(exchange.scope, exchange.receive, send)
+            else:
+                await self._pass_on(exchange, dialect, found, asked, send)
+
+        async def fly(found: Finding, flight: Flight, send: Send) -> asyncio.Task[None] | None:
+            self._note(exchange, found, started)
+            return await self._pass_on(exchange, dialect, found, asked, send, flight)
+
+        def begin(flight: Flight) -> Reply:
+            return self._shared(exchange, dialect, flight, send, started)
+
+        if self._stampede is None or asked is None or not self._tiers.shares(asked, found):
+            await give(await look(None))
+            return
+        part = Part(exchange, asked, found, look=look, settles=settles, give=give, fly=fly, begin=begin)
+        await self._stampede.answer(part, send)
 
     # A hit
 
@@ -176,28 +212,45 @@ class CacheMiddleware:
         exchange.record.cache["age_seconds"] = age
         if entry.model:
             headers.append((b"x-helix-model", entry.model.encode("latin-1", "replace")))
-        if self._price is not None and entry.usage is not None:
-            saved = self._price(entry.model or exchange.model, entry.usage)
-            if saved is not None:
-                headers.append((b"x-helix-saved-usd", str(saved).encode()))
-                exchange.record.cache["saved_nano_usd"] = saved.nano_usd
-        if exchange.stream:
-            answer = exchange.answer(entry.body)
-            usage = dialect.asks_usage(exchange.payload)
-            message = exchange.message(list(dialect.stream(answer, include_usage=usage)), more_body=False)
-            headers.append((b"content-type", b"text/event-stream; charset=utf-8"))
-        else:
-            message = {"type": "http.response.body", "body": entry.body, "more_body": False}
-            headers.append((b"content-type", b"application/json"))
-            headers.append((b"content-length", b"%d" % len(entry.body)))
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send(message)
+        if entry.usage is not None:
+            headers += self._saved(exchange, entry.model, entry.usage)
+        await Reply(exchange, dialect, send, headers).give(exchange.answer(entry.body), entry.body)
+
+    def _shared(self, exchange: Exchange, dialect: Dialect, flight: Flight, send: Send, started: float) -> Reply:
+        """The reply of a request that gets the answer of an equal one."""
+        record = exchange.record.cache
+        record["status"], record["waited_ms"] = "shared", (time.perf_counter() - started) * 1000
+        headers: HeaderList = [(b"x-helix-cache", b"shared")]
+        if flight.model:
+            headers.append((b"x-helix-model", flight.model.encode("latin-1", "replace")))
+
+        def saved(usage: Usage) -> HeaderList:
+            return self._saved(exchange, flight.model, usage)
+
+        return Reply(exchange, dialect, send, headers, saved=saved)
+
+    def _saved(self, exchange: Exchange, model: str, usage: Usage) -> HeaderList:
+        """Note what a hit did not cost, and say so."""
+        saved = self._price(model or exchange.model, usage) if self._price is not None else None
+        if saved is None:
+            return []
+        exchange.record.cache["saved_nano_usd"] = saved.nano_usd
+        return [(b"x-helix-saved-usd", str(saved).encode())]
 
     # A miss
 
     async def _pass_on(
-        self, exchange: Exchange, dialect: Dialect, found: Finding, asked: Asked | None, send: Send
-    ) -> None:
+        self,
+        exchange: Exchange,
+        dialect: Dialect,
+        found: Finding,
+        asked: Asked | None,
+        send: Send,
+        flight: Flight | None = None,
+    ) -> asyncio.Task[None] | None:
+        """Have the inner app answer; the task that keeps what it says, if that is to be kept."""
+        storing: asyncio.Task[None] | None = None
+
         def keep(answer: dict[str, Any], model: str) -> None:
             unstored = self._storable.why_not(dialect, answer)
             if unstored is not None:
@@ -205,17 +258,27 @@ class CacheMiddleware:
             elif asked is not None and len(self._storing) < MAX_STORING:
                 if not dialect.is_complete(answer):
                     found.question = None
-                task = asyncio.create_task(self._keep(exchange, found, asked, answer, model))
-                self._storing.add(task)
-                task.add_done_callback(self._stored)
+                nonlocal storing
+                storing = asyncio.create_task(self._keep(exchange, found, asked, answer, model))
+                self._storing.add(storing)
+                storing.add_done_callback(self._stored)
 
         guard = Guard(send)
         stores = asked is not None and asked.wish.stores and found.stores
-        tap = CacheTap(exchange, dialect, guard, headers=_headers(found), keep=keep if stores else None)
+        tap = CacheTap(
+            exchange,
+            dialect,
+            guard,
+            headers=_headers(found),
+            keep=keep if stores else None,
+            flight=flight,
+            max_bytes=MAX_FLIGHT_BYTES,
+        )
         try:
             await self.app(exchange.scope, exchange.receive, tap)
         except HelixError as error:
             await guard.fail(error, exchange)
+        return storing
 
     async def _keep(self, exchange: Exchange, found: Finding, asked: Asked, answer: dict[str, Any], model: str) -> None:
         """Store an answer; a task of its own, so that neither the caller's patience nor his leaving matters."""

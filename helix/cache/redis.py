@@ -25,6 +25,7 @@ from helix.cache.catalog.about import of_entry
 from helix.cache.catalog.quota import BOOK, NO_QUOTA, Quota
 from helix.cache.catalog.redis import RedisCatalog
 from helix.cache.cipher import Cipher
+from helix.cache.flight.redis import RedisLeases
 from helix.cache.value import Codec
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.redis import Argument, Pipe, Script, connect
@@ -111,6 +112,7 @@ class RedisCacheStore:
         self._prefix = prefix
         self._timeout_seconds = timeout_seconds
         self._pipe: Pipe | None = None
+        self._leases: RedisLeases | None = None
         self._indexes: dict[int, QuestionIndex] = {}
         self._opening = asyncio.Lock()
         self._quota = quota
@@ -130,9 +132,22 @@ class RedisCacheStore:
         self._closed = False
         self._ready()
 
+    @property
+    def leases(self) -> RedisLeases:
+        """Who of several processes asks for an answer that is not here yet."""
+        if self._leases is None:
+            pipe = self._ready()
+            if self._client is None:
+                raise RuntimeError("a store that is ready has a client")
+            self._leases = RedisLeases(self._client, pipe, prefix=self._prefix, codec=self._codec)
+        return self._leases
+
     async def close(self) -> None:
         """Close what this store opened itself."""
         self._closed = True
+        leases, self._leases = self._leases, None
+        if leases is not None:
+            await leases.close()
         pipes, self._pipe, self._back = (self._pipe, self._back), None, None
         self._indexes.clear()
         for pipe in pipes:

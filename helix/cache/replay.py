@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from helix.kernel import exact
@@ -23,22 +23,35 @@ MESSAGE_BYTES = 8 * 1024
 class Reply:
     """A reply to one request, streamed if it asked for a stream, with usage if it asked for that.
 
-    Usage says in the dialect's own place that a cache answered; `usage` is what the provider had counted.
+    Usage says in the dialect's own place that a cache answered. `saved` is told what the provider had counted, and
+    gives headers that say what that is worth; those of a stream that is passed on went before.
     """
 
-    __slots__ = ("_dialect", "_exchange", "_headers", "_send", "_shows_usage", "has_begun", "usage")
+    __slots__ = ("_dialect", "_exchange", "_headers", "_saved", "_send", "_shows_usage", "_usage", "has_begun")
 
-    def __init__(self, exchange: Exchange, dialect: Dialect, send: Send, headers: HeaderList) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        dialect: Dialect,
+        send: Send,
+        headers: HeaderList,
+        *,
+        saved: Callable[[Usage], HeaderList] | None = None,
+    ) -> None:
         self._exchange = exchange
         self._dialect = dialect
         self._send = send
         self._headers = headers
         self._shows_usage = dialect.asks_usage(exchange.payload)
+        self._saved = saved
+        self._usage: Usage | None = None
         self.has_begun = False
-        self.usage: Usage | None = None
 
     async def give(self, answer: dict[str, Any], body: bytes | None = None) -> None:
         """Give a whole answer; `body` is how it is written, if that is known."""
+        usage = self._dialect.usage(answer) if self._saved is not None else None
+        if usage is not None and self._saved is not None:
+            self._headers = [*self._headers, *self._saved(usage)]
         marked = self._dialect.as_cached(answer)
         if not self._exchange.stream:
             if marked is not answer or body is None:
@@ -48,7 +61,7 @@ class Reply:
         for events in _batches(self._dialect.stream(marked, include_usage=self._shows_usage)):
             await self._pass(events)
             await asyncio.sleep(0)  # a long answer is many events: others have their turn
-        await self.end()
+        await self._send(_END)
 
     async def refuse(self, status: int, body: dict[str, Any]) -> None:
         """Say that the request is wrong, as the provider said it."""
@@ -62,7 +75,9 @@ class Reply:
 
     async def end(self) -> None:
         """The stream is whole."""
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        if self._usage is not None and self._saved is not None:
+            self._saved(self._usage)
+        await self._send(_END)
 
     async def break_off(self, error: HelixError) -> None:
         """The stream ends before its end: say so, in the dialect's own form."""
@@ -95,11 +110,16 @@ class Reply:
             return event
         if not isinstance(payload, dict):
             return event
-        self.usage = self._dialect.event_usage(payload, self.usage)
+        self._usage = self._dialect.event_usage(payload, self._usage)
         if not self._shows_usage and self._dialect.is_usage_only(payload):
             return None
         marked = self._dialect.as_cached(payload)
-        return event if marked is payload else Event(exact.dumps(marked), event.name, event.id, event.retry, json=marked)
+        return (
+            event if marked is payload else Event(exact.dumps(marked), event.name, event.id, event.retry, json=marked)
+        )
+
+
+_END = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
 def _batches(events: Iterable[Event]) -> Iterator[list[Event]]:

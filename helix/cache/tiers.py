@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 from helix.cache.breaker import Breaker
 from helix.cache.directives import Directives
 from helix.cache.eligibility import Eligibility
+from helix.cache.flight import Lease
 from helix.cache.guards import compare
 from helix.cache.key import entry_id, exact_key, key_of, scope_key, stand_ins_of
 from helix.cache.neutral import written_as
@@ -19,7 +20,7 @@ from helix.kernel.lifecycle import Resource
 from helix.kernel.types import CacheStore, Embedder, Entry, Vector
 from helix.kernel.wire import Dialect, Question
 
-__all__ = ["Asked", "Finding", "Mode", "Tiers"]
+__all__ = ["Asked", "Finding", "Mode", "Tiers", "is_fresh"]
 
 Mode: TypeAlias = Literal["exact", "semantic", "hybrid"]
 
@@ -54,7 +55,7 @@ class Finding:
     """
 
     key: str
-    status: Literal["exact", "semantic", "miss", "bypass", "refresh"] = "miss"
+    status: Literal["exact", "semantic", "shared", "miss", "bypass", "refresh"] = "miss"
     entry: Entry | None = None
     similarity: float | None = None
     nearest: float | None = None
@@ -111,8 +112,8 @@ class Tiers:
         except Exception as error:
             breaker.failed(_outage(error))
 
-    async def look(self, asked: Asked) -> Finding:
-        """Look for an answer that may be given again. Raises nothing for an outage: the finding names it."""
+    def finding(self, asked: Asked) -> Finding:
+        """What is known before anything was asked: the key, and whether the cache is to be passed by."""
         wish = asked.wish
         key = exact_key(
             asked.dialect.name,
@@ -127,15 +128,30 @@ class Tiers:
             self._judge(found, asked)
             if self._eligibility.bypasses(found.ineligible):
                 found.status, found.stores = "bypass", False
-                return found
+        return found
+
+    def shares(self, asked: Asked, found: Finding) -> bool:
+        """Whether the request may have the answer that an equal one, in flight at the same time, is given."""
+        wish = asked.wish
+        both = wish.reads and wish.stores and wish.max_age_seconds != 0 and not wish.only_if_cached
+        return both and found.stores and self._mode != "semantic"
+
+    async def look(self, asked: Asked, found: Finding, lease: Lease | None = None) -> Finding:
+        """Look for an answer that may be given again. Raises nothing for an outage: the finding names it.
+
+        With a lease, it is claimed where there is no entry; if another process has it, this one need not look further.
+        """
+        wish = asked.wish
+        if not found.stores:
+            return found
         if not wish.reads or wish.max_age_seconds == 0:
             self._judge(found, asked)
             found.status = "refresh"
             return found
         looked = False
         if self._mode != "semantic":
-            looked = await self._look_exact(found, asked)
-            if found.entry is not None:
+            looked = await self._look_exact(found, asked, lease)
+            if found.entry is not None or (lease is not None and lease.is_elsewhere):
                 return found
         self._judge(found, asked)
         if found.outage is None and found.question is not None:
@@ -180,7 +196,7 @@ class Tiers:
         if found.ineligible is None:
             found.question = question
 
-    async def _look_exact(self, found: Finding, asked: Asked) -> bool:
+    async def _look_exact(self, found: Finding, asked: Asked, lease: Lease | None) -> bool:
         """Ask the exact tier; whether it could be asked."""
         if not self._store_breaker.admits():
             found.outage = "store"
@@ -188,7 +204,11 @@ class Tiers:
         started = time.perf_counter()
         try:
             store = self._store.value or await self._store.open()
-            entry = await store.get(found.key)
+            entry = await (store.get(found.key) if lease is None else lease.get(store, found.key))
+            if entry is not None and not is_fresh(entry, asked.wish):
+                found.status, entry = "refresh", None
+                if lease is not None:
+                    await lease.get(store, found.key, anew=True)
         except Exception as error:
             self._store_breaker.failed(_outage(error))
             found.outage = "store"
@@ -199,10 +219,7 @@ class Tiers:
         if entry is not None:
             entry = fitting(entry, asked.dialect, asked.request, asked.form)
         if entry is not None:
-            if _is_fresh(entry, asked.wish):
-                found.status, found.entry = "exact", entry
-            else:
-                found.status = "refresh"
+            found.status, found.entry = "exact", entry
         return True
 
     async def _look_near(self, found: Finding, asked: Asked) -> bool:
@@ -280,7 +297,7 @@ class Tiers:
                     found.veto, found.similarity = reason, candidate.similarity
                 continue
             entry = await store.get(candidate.entry_id)
-            if entry is not None and _is_fresh(entry, asked.wish):
+            if entry is not None and is_fresh(entry, asked.wish):
                 entry = fitting(entry, asked.dialect, asked.request, asked.form)
             else:
                 entry = None
@@ -297,7 +314,8 @@ def _outage(error: Exception) -> BackendUnavailable:
     return error if isinstance(error, BackendUnavailable) else BackendUnavailable(f"it failed ({type(error).__name__})")
 
 
-def _is_fresh(entry: Entry, wish: Directives) -> bool:
+def is_fresh(entry: Entry, wish: Directives) -> bool:
+    """Whether an entry is young enough for a request."""
     return wish.max_age_seconds is None or time.time() - entry.stored_at <= wish.max_age_seconds
 
 

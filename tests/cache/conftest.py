@@ -80,6 +80,18 @@ def answer_of(path: str, text: str) -> dict[str, Any]:
     }
 
 
+def cached(path: str, answer: dict[str, Any]) -> dict[str, Any]:
+    """The same answer as the cache gives it again: its usage says that the input came from a cache."""
+    usage = dict(answer["usage"])
+    if path == MESSAGES:
+        usage |= {"input_tokens": 0, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 11}
+    elif path == RESPONSES:
+        usage["input_tokens_details"] = {"cached_tokens": 11}
+    elif path != EMBEDDINGS:  # which have no place for it
+        usage["prompt_tokens_details"] = {"cached_tokens": 11}
+    return {**answer, "usage": usage}
+
+
 class Provider:
     """Answers every request, whole or streamed as it asks, and remembers what it was asked.
 

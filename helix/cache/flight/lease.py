@@ -105,6 +105,11 @@ class Lease:
         self.on_unwanted: Callable[[], None] | None = None
         """Called when no other process waits any more."""
 
+    @property
+    def is_taken(self) -> bool:
+        """Whether there is anything to close."""
+        return self._leases is not None
+
     async def get(self, store: CacheStore, key: str, *, anew: bool = False) -> Entry | None:
         """The entry of a key (unless `anew`), and where there is none the lease, in one round trip.
 
@@ -245,7 +250,7 @@ class Echo:
         """Take the next of what was said."""
         flight = self._flight
         if flight.outcome is not None:
-            return
+            return None
         if said is None:  # this process cannot read what the other one writes
             return flight.part()
         about = dict(said.headers)

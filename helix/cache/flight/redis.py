@@ -1,11 +1,11 @@
 """Leases in Redis, and what is said under them.
 
-    {prefix}l:{flight}          hash     who leads ("holder"), and which other processes wait, each with when it was
-                                       last heard of; expires with the lease
-    {prefix}f:{holder}:{flight}  stream   what the leader has said, packed like entries; only where somebody waits
-    {prefix}i:{process}       channel  a process is told which flight has news, or is wanted
+    {prefix}lease:{flight}          hash     who leads ("holder"), and which other processes wait, each with when it was
+                                             last heard of; expires with the lease
+    {prefix}said:{holder}:{flight}  stream   what the leader has said, packed like entries; only where somebody waits
+    {prefix}news:{process}          channel  a process is told which flight has news, or is wanted
 
-A process is told through one channel of its own. What is published may be lost, so whoever waits also asks now and then.
+A process is told through one channel of its own. What is published may be lost, so whoever waits asks now and then.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from helix.cache.flight.lease import Claim, Heard
+from helix.cache.value import Codec
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.redis import Argument, Pipe, Script
 from helix.kernel.types import Entry
@@ -37,7 +38,7 @@ _RETRY_SECONDS = 1.0
 # The entry if there is one, else the lease if nobody else has it, else who has: all in one step.
 _CLAIM = Script("""
 if ARGV[4] == '0' then
-    local value = redis.call('GET', KEYS[1])
+    local value = redis.call('HGET', KEYS[1], 'answer')
     if value then return value end
 end
 local holder = redis.call('HGET', KEYS[2], 'holder')
@@ -93,7 +94,7 @@ if redis.call('HGET', KEYS[1], 'holder') == ARGV[1] then redis.call('HDEL', KEYS
 
 
 class RedisLeases:
-    """The Leases of one store. `pack` and `unpack` write what is said as the store writes entries."""
+    """The Leases of one store. What is said is written by its codec, as entries are."""
 
     def __init__(
         self,
@@ -101,14 +102,12 @@ class RedisLeases:
         pipe: Pipe,
         *,
         prefix: str,
-        pack: Callable[[Entry], bytes],
-        unpack: Callable[[str, bytes], Entry | None],
+        codec: Codec,
     ) -> None:
         self._client = client
         self._pipe = pipe
         self._prefix = prefix
-        self._pack = pack
-        self._unpack = unpack
+        self._codec = codec
         self._process = secrets.token_hex(8)
         self._wakes: dict[str, list[Callable[[], None]]] = {}
         self._listening: asyncio.Task[None] | None = None
@@ -121,14 +120,14 @@ class RedisLeases:
         """The entry of a key (unless `anew`), else the lease of a flight if no other process has it, else who has."""
         found = await self._run(
             _CLAIM,
-            [f"{self._prefix}e:{key}", self._lease(flight)],
-            [holder, _ms(lease_seconds), self._process, int(anew), f"{self._prefix}i:", flight],
+            [f"{self._prefix}a:{key}", self._lease(flight)],
+            [holder, _ms(lease_seconds), self._process, int(anew), f"{self._prefix}news:", flight],
         )
         if isinstance(found, list):
             return Claim(holder=_text(found[0]))
         if not isinstance(found, bytes):
             return Claim()
-        entry = self._unpack(key, found)
+        entry = self._codec.unpack(key, found)
         # What cannot be read is no answer, and must not keep the next one from being asked for once.
         if entry is None:
             return await self.claim(key, flight, holder, lease_seconds=lease_seconds, anew=True)
@@ -142,7 +141,7 @@ class RedisLeases:
 
     async def say(self, flight: str, holder: str, said: Entry) -> bool:
         """Add to what was said; whether the lease is still held."""
-        arguments: list[Argument] = [holder, _KEPT_MS, f"{self._prefix}i:", flight, self._pack(said)]
+        arguments: list[Argument] = [holder, _KEPT_MS, f"{self._prefix}news:", flight, self._codec.pack(said)]
         return bool(await self._run(_SAY, [self._lease(flight), self._stream(flight, holder)], arguments))
 
     async def release(self, flight: str, holder: str, *, anyway: bool) -> bool:
@@ -157,7 +156,7 @@ class RedisLeases:
         said: list[Entry | None] = []
         for mark, fields in rows:
             after = _text(mark)
-            said.append(self._unpack(flight, fields[1]))
+            said.append(self._codec.unpack(flight, fields[1]))
         return Heard(held=bool(held), said=said, mark=after)
 
     async def leave(self, flight: str, holder: str) -> None:
@@ -182,8 +181,10 @@ class RedisLeases:
         """Stop listening."""
         listening, self._listening = self._listening, None
         if listening is not None and listening.get_loop() is asyncio.get_running_loop():
-            listening.cancel()
-            await asyncio.wait((listening,))
+            while not listening.done():
+                # Once may not do: before Python 3.12 wait_for, which redis-py writes with, may swallow a cancellation.
+                listening.cancel()
+                await asyncio.wait((listening,), timeout=0.1)
 
     # Inside
 
@@ -192,7 +193,7 @@ class RedisLeases:
         while True:
             channel = self._client.pubsub(ignore_subscribe_messages=True)
             try:
-                await channel.subscribe(f"{self._prefix}i:{self._process}")
+                await channel.subscribe(f"{self._prefix}news:{self._process}")
                 while True:
                     message = await channel.get_message(timeout=None)
                     if message is not None:
@@ -212,10 +213,10 @@ class RedisLeases:
             raise BackendUnavailable(f"the cache's Redis refused a command ({word})") from None
 
     def _lease(self, flight: str) -> str:
-        return f"{self._prefix}l:{flight}"
+        return f"{self._prefix}lease:{flight}"
 
     def _stream(self, flight: str, holder: str) -> str:
-        return f"{self._prefix}f:{holder}:{flight}"
+        return f"{self._prefix}said:{holder}:{flight}"
 
 
 def _ms(seconds: float) -> int:

@@ -146,7 +146,7 @@ class Messages(Dialect):
         return message_usage(fields(answer, "usage"), None)
 
     def as_cached(self, answer: Json) -> Json:
-        """With all input as `cache_read_input_tokens`, which Anthropic counts apart; of `message_start`, in its message.
+        """With all input as `cache_read_input_tokens`, which Anthropic counts apart; of an event, in its message.
 
         An event that tells the output alone stays as it is.
         """
