@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from starlette.applications import Starlette
 from starlette.responses import RedirectResponse
@@ -26,9 +26,10 @@ from helix.budget.row import read_row
 from helix.cache import CacheMiddleware
 from helix.cache.eligibility import Eligibility
 from helix.cache.redis import RedisCacheStore
+from helix.cache.stampede import Sharing
 from helix.cache.storable import Storable
 from helix.config import Config
-from helix.config.sections import PatternConfig
+from helix.config.sections import PatternConfig, StampedeConfig
 from helix.kernel.errors import ConfigError
 from helix.kernel.exchange import Exchange
 from helix.kernel.lifecycle import Closing, lifespan
@@ -191,6 +192,7 @@ def build_app(config: Config, parts: Parts) -> Gateway:
             ttl_seconds=helix.cache.ttl_seconds,
             share=helix.cache.share,
             on_outage=helix.cache.on_outage,
+            stampede=_sharing(helix.cache.stampede),
             price=price.table,
             secret=_cache_secret(config, parts.key_secret),
             eligibility=_eligibility(config),
@@ -221,6 +223,12 @@ def build_app(config: Config, parts: Parts) -> Gateway:
         )
     gateway.stages = app
     return gateway
+
+
+def _sharing(stampede: StampedeConfig) -> Sharing | Literal[False]:
+    if not stampede.enabled:
+        return False
+    return Sharing(lease_seconds=stampede.lease_seconds, wait_seconds=stampede.wait_seconds)
 
 
 def _cache_secret(config: Config, key_secret: str) -> bytes | str:

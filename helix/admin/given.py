@@ -12,7 +12,7 @@ from helix.admin.endpoint import Given
 
 Window: TypeAlias = Literal["day", "month", "total"]
 GroupBy: TypeAlias = Literal["key", "model", "team", "day"]
-CacheStatus: TypeAlias = Literal["exact", "semantic", "miss", "bypass", "refresh"]
+CacheStatus: TypeAlias = Literal["exact", "semantic", "shared", "miss", "bypass", "refresh"]
 
 RedactOutcome: TypeAlias = Literal["redacted", "blocked", "outage", "passed", "token_ids"]
 

@@ -222,6 +222,20 @@ class SemanticConfig(Section):
     )
 
 
+class StampedeConfig(Section):
+    """Equal requests in flight at once make one upstream call, in all processes together."""
+
+    enabled: bool = Field(True, description="Whether they do.")
+    lease_seconds: Seconds = Field(
+        10.0, description="How long after the process that asks has died the others ask for themselves."
+    )
+    wait_seconds: Seconds = Field(
+        120.0,
+        description="How long a request waits for the beginning of an answer that another one asked for, before it "
+        "asks for itself.",
+    )
+
+
 class CacheConfig(Section):
     """Answers from earlier ones."""
 
@@ -234,6 +248,7 @@ class CacheConfig(Section):
         default_factory=EligibilityConfig, description="What may be answered by meaning."
     )
     storing: StoringConfig = Field(default_factory=StoringConfig, description="Which answers are kept.")
+    stampede: StampedeConfig = Field(default_factory=StampedeConfig, description="Equal requests in flight at once.")
     ttl_seconds: Seconds = Field(3600.0, description="How long an answer is kept; callers may shorten it.")
     share: Share = Field("key", description="Who shares answers with whom.")
     encryption_keys: tuple[Annotated[SecretStr, Field(min_length=32)], ...] = Field(

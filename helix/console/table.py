@@ -83,5 +83,5 @@ def _cache(status: str, similarity: float | None) -> str:
     if not status:
         return ""
     near = f"{THIN}{similarity:.3f}" if similarity is not None and status == "semantic" else ""
-    mood = "hit" if status in ("exact", "semantic") else "plain"
+    mood = "hit" if status in ("exact", "semantic", "shared") else "plain"
     return f'<span class="hx-badge {mood}">{escape(status)}{near}</span>'

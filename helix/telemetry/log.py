@@ -217,7 +217,7 @@ class RequestLog:
 
         totals = await ask(_TOTALS)
         cache = {row["cache_status"]: row["n"] for row in totals if row["cache_status"]}
-        hits, misses = cache.get("exact", 0) + cache.get("semantic", 0), cache.get("miss", 0)
+        hits, misses = sum(cache.get(status, 0) for status in ("exact", "semantic", "shared")), cache.get("miss", 0)
         percentiles = (await ask(_PERCENTILES))[0]
 
         def total(name: str) -> int:

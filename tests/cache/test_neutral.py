@@ -17,7 +17,7 @@ from helix.embed import SentenceTransformerEmbedder
 from helix.kernel.exchange import Exchange
 from helix.kernel.wire import dialect_of
 
-from .conftest import CHAT, MESSAGES, RESPONSES, Provider, answer_of, ask, assembled
+from .conftest import CHAT, MESSAGES, RESPONSES, Provider, answer_of, ask, assembled, cached
 
 Serve = Callable[..., Awaitable[str]]
 PATHS = (CHAT, RESPONSES, MESSAGES)
@@ -320,7 +320,7 @@ async def test_an_answer_is_rewritten_for_another_version(shared: CacheMiddlewar
     provider.answer = lambda path, number: {**answer_of(path, "x"), "a_field_of_that_version": 1}
     request = conversation(MESSAGES, [ASKED])
     first = await ask(shared, MESSAGES, request, ANTHROPIC)
-    assert (await ask(shared, MESSAGES, request, ANTHROPIC)).json == first.json
+    assert (await ask(shared, MESSAGES, request, ANTHROPIC)).json == cached(MESSAGES, first.json)
     other = await ask(shared, MESSAGES, request, {"anthropic-version": "2099-01-01"})
     assert (other.cache, said(MESSAGES, other.json)) == ("exact", ("x", "end_turn"))
     assert "a_field_of_that_version" not in other.json
@@ -361,4 +361,4 @@ async def test_the_official_clients(serve: Serve, shared: CacheMiddleware, provi
     assert [block.text for block in message.content if block.type == "text"] == ["answer 1"]
     assert [block.text for block in final.content if block.type == "text"] == ["answer 1"]
     assert (message.stop_reason, final.stop_reason) == ("end_turn", "end_turn")
-    assert (final.usage.input_tokens, final.usage.output_tokens) == (11, 7)
+    assert (final.usage.input_tokens, final.usage.cache_read_input_tokens, final.usage.output_tokens) == (0, 11, 7)
