@@ -1,0 +1,214 @@
+"""Equal requests at once. `Slow` is a provider that says one event after the other, when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+import pytest
+import pytest_asyncio
+
+from helix.cache import CacheMiddleware
+from helix.cache.redis import RedisCacheStore
+from helix.cache.stampede import Sharing
+from helix.kernel.types import Receive, Scope, Send
+from helix.kernel.wire import dialect_of
+
+from .conftest import (
+    CHAT,
+    COMPLETIONS,
+    MESSAGES,
+    RESPONSES,
+    Reply,
+    answer_of,
+    ask,
+    assembled,
+    cached,
+    chat,
+)
+
+QUESTION = "Where is the Louvre?"
+TEXT = "It stands in Paris, by the river."
+REQUESTS: dict[str, dict[str, Any]] = {
+    CHAT: chat(QUESTION),
+    COMPLETIONS: {"model": "gpt-3.5-turbo-instruct", "prompt": QUESTION},
+    RESPONSES: {"model": "gpt-4o", "input": QUESTION},
+    MESSAGES: {"model": "claude-sonnet-4-5", "max_tokens": 9, "messages": [{"role": "user", "content": QUESTION}]},
+}
+USAGE = {"stream_options": {"include_usage": True}}
+
+
+class Slow:
+    """Answers when `go` is set, the first half of a stream at once; `half` is set when that is out.
+
+    `fails` (statuses, one a call) fail first; `cuts` streams end after their first half.
+    """
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.at_once = 0
+        self.most_at_once = 0
+        self.go = asyncio.Event()
+        self.asked = asyncio.Event()
+        self.half = asyncio.Event()
+        self.fails: list[int] = []
+        self.cuts = 0
+        self.ends: list[str] = []
+        self.text = TEXT
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.calls += 1
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        request = orjson.loads((await receive())["body"])
+        gone = asyncio.ensure_future(receive())
+        answering = asyncio.ensure_future(self._answer(scope["path"], request, send, self.calls))
+        try:
+            await asyncio.wait((gone, answering), return_when=asyncio.FIRST_COMPLETED)
+            self.ends.append("answered" if answering.done() else "left")
+            if answering.done():
+                answering.result()
+        except asyncio.CancelledError:
+            self.ends.append("cancelled")
+            raise
+        finally:
+            self.at_once -= 1
+            for task in (gone, answering):
+                task.cancel()
+            await asyncio.wait((gone, answering))
+
+    async def _answer(self, path: str, request: dict[str, Any], send: Send, number: int) -> None:
+        dialect = dialect_of("POST", path)
+        assert dialect is not None
+        answer = answer_of(path, self.text)
+        streams = request.get("stream") is True
+        self.asked.set()
+        status = self.fails.pop(0) if self.fails else 200
+        if not streams or status != 200:
+            await self.go.wait()
+            body = answer if status == 200 else {"error": {"message": f"no. {number}", "code": "no"}}
+            head = [(b"content-type", b"application/json"), (b"x-helix-model", b"openai/gpt-4o"), (b"x-own", b"1")]
+            await send({"type": "http.response.start", "status": status, "headers": head})
+            await send({"type": "http.response.body", "body": orjson.dumps(body), "more_body": False})
+            return
+        head = [(b"content-type", b"text/event-stream"), (b"x-helix-model", b"openai/gpt-4o"), (b"x-own", b"1")]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        events = list(dialect.stream(answer, include_usage=dialect.asks_usage(request)))
+        for at, event in enumerate(events):
+            if at == len(events) // 2:
+                self.half.set()
+                await self.go.wait()
+                if self.cuts:
+                    self.cuts -= 1
+                    break
+            await send({"type": "http.response.body", "body": event.raw, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+@pytest.fixture
+def slow() -> Slow:
+    return Slow()
+
+
+@pytest_asyncio.fixture
+async def stores(redis_url: str, redis_prefix: str) -> AsyncIterator[list[RedisCacheStore]]:
+    """Two stores of one Redis, as two processes have them."""
+    opened = [RedisCacheStore(redis_url, prefix=redis_prefix, timeout_seconds=30.0) for _ in range(2)]
+    yield opened
+    await opened[0].flush()
+    for store in opened:
+        await store.close()
+
+
+@pytest_asyncio.fixture
+async def apps(slow: Slow, stores: list[RedisCacheStore]) -> AsyncIterator[list[CacheMiddleware]]:
+    """Two processes' caches before one provider."""
+    made = [CacheMiddleware(slow, store=store, mode="exact", stampede=Sharing(lease_seconds=2.0)) for store in stores]
+    yield made
+    for app in made:
+        await app.close()
+
+
+@pytest.fixture(params=["one process", "two processes"])
+def app_of(request: pytest.FixtureRequest, apps: list[CacheMiddleware]) -> Any:
+    """Gives the n-th request's app."""
+    return (lambda number: apps[0]) if request.param == "one process" else (lambda number: apps[number % 2])
+
+
+def start(app: CacheMiddleware, path: str, payload: dict[str, Any], **more: Any) -> asyncio.Task[Reply]:
+    return asyncio.create_task(ask(app, path, payload, **more))
+
+
+async def settled() -> None:
+    """Let everything that can go on go on, Redis included."""
+    for _ in range(40):
+        await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("path", REQUESTS)
+@pytest.mark.parametrize("first_streams", [False, True])
+async def test_one_call_for_all(path: str, first_streams: bool, slow: Slow, app_of: Any) -> None:
+    """Streaming and whole requests share one call, each gets its own form, its usage marked as cached."""
+    first = start(app_of(0), path, {**REQUESTS[path], "stream": first_streams})
+    await slow.asked.wait()
+    rest = [start(app_of(n), path, {**REQUESTS[path], "stream": n % 3 == 0}) for n in range(1, 13)]
+    await settled()
+    slow.go.set()
+    replies = await asyncio.gather(*rest)
+    assert (await first).cache == "miss"
+    assert slow.calls == 1
+    want = cached(path, answer_of(path, TEXT))
+    for number, reply in enumerate(replies, 1):
+        assert reply.cache == "shared"
+        assert reply.ended
+        assert reply.headers["x-helix-model"] == "openai/gpt-4o"
+        assert "x-own" not in reply.headers  # what the provider says to the first caller alone
+        got = reply.json if number % 3 else assembled(path, reply.events)
+        shown = {key: value for key, value in want.items() if key != "usage"} if "usage" not in got else want
+        assert got == shown
+
+
+async def test_usage_as_each_asked(slow: Slow, app_of: Any) -> None:
+    """The event of usage goes to those who asked for it, whatever the first caller wants."""
+    first = start(app_of(0), CHAT, chat(QUESTION, stream=True))
+    await slow.half.wait()
+    wants = start(app_of(1), CHAT, chat(QUESTION, stream=True, **USAGE))
+    not_ = start(app_of(1), CHAT, chat(QUESTION, stream=True))
+    await settled()
+    slow.go.set()
+    with_usage, without = assembled(CHAT, (await wants).events), assembled(CHAT, (await not_).events)
+    assert with_usage is not None
+    assert without is not None
+    assert with_usage["usage"]["prompt_tokens_details"] == {"cached_tokens": 11}
+    assert "usage" not in without
+    assert "usage" not in (assembled(CHAT, (await first).events) or {})
+
+
+async def test_streams_are_fanned_out_live(slow: Slow, app_of: Any) -> None:
+    """A follower has what came so far before the rest is there."""
+    seen: list[Any] = []
+    first = start(app_of(0), CHAT, chat(QUESTION, stream=True))
+    await slow.half.wait()
+    follower = start(Listening(app_of(1), seen), CHAT, chat(QUESTION, stream=True))
+    while not any(b"It " in message.get("body", b"") for message in seen):
+        await asyncio.sleep(0.01)
+    assert not follower.done()
+    slow.go.set()
+    assert assembled(CHAT, (await follower).events) is not None
+    await first
+
+
+class Listening:
+    """Notes what an app sends."""
+
+    def __init__(self, app: Any, seen: list[Any]) -> None:
+        self.app, self.seen = app, seen
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def heard(message: Any) -> None:
+            self.seen.append(message)
+            await send(message)
+
+        await self.app(scope, receive, heard)
