@@ -137,7 +137,7 @@ def app_of(request: pytest.FixtureRequest, apps: list[CacheMiddleware]) -> Any:
     return (lambda number: apps[0]) if request.param == "one process" else (lambda number: apps[number % 2])
 
 
-def start(app: CacheMiddleware, path: str, payload: dict[str, Any], **more: Any) -> asyncio.Task[Reply]:
+def start(app: Any, path: str, payload: dict[str, Any], **more: Any) -> asyncio.Task[Reply]:
     return asyncio.create_task(ask(app, path, payload, **more))
 
 
@@ -188,27 +188,27 @@ async def test_usage_as_each_asked(slow: Slow, app_of: Any) -> None:
 
 async def test_streams_are_fanned_out_live(slow: Slow, app_of: Any) -> None:
     """A follower has what came so far before the rest is there."""
-    seen: list[Any] = []
     first = start(app_of(0), CHAT, chat(QUESTION, stream=True))
     await slow.half.wait()
-    follower = start(Listening(app_of(1), seen), CHAT, chat(QUESTION, stream=True))
-    while not any(b"It " in message.get("body", b"") for message in seen):
-        await asyncio.sleep(0.01)
+    ear = Ear(app_of(1), b"It ")
+    follower = start(ear, CHAT, chat(QUESTION, stream=True))
+    await ear.heard.wait()
     assert not follower.done()
     slow.go.set()
     assert assembled(CHAT, (await follower).events) is not None
     await first
 
 
-class Listening:
-    """Notes what an app sends."""
+class Ear:
+    """An app, and whether it has said something."""
 
-    def __init__(self, app: Any, seen: list[Any]) -> None:
-        self.app, self.seen = app, seen
+    def __init__(self, app: Any, word: bytes) -> None:
+        self.app, self.word, self.heard = app, word, asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def heard(message: Any) -> None:
-            self.seen.append(message)
+        async def listening(message: Any) -> None:
+            if self.word in message.get("body", b""):
+                self.heard.set()
             await send(message)
 
-        await self.app(scope, receive, heard)
+        await self.app(scope, receive, listening)
