@@ -38,6 +38,10 @@ WORDS = (
     "5kg $20 7:30 am monday May who when how many what is the best way to cancel cancelled my card cards a fake actor "
     "enable disable hurt hurts used be <PERSON_1> <PERSON_2> , . ? 's if the teh wha tis 有 où ist der"
 )
+LONG = (
+    "Last week we bought a new router for the office in the north, and since then all packets from the warehouse are "
+    "lost, whatever we try: another cable, another port, the firmware of last year, a call to the hotline."
+)
 TEXTS = st.one_of(st.text(), st.lists(st.sampled_from(WORDS.split()), max_size=14).map(" ".join))
 
 
@@ -77,3 +81,16 @@ def test_the_lexicon_is_the_one_that_was_built() -> None:
         digest, name = line.split()
         assert sha256((data / name).read_bytes()).hexdigest() == digest
     assert "Princeton University" in (data / "LICENSE").read_text()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("What is the high fee for?", "What is the highest fee for?"),
+        ("Can I put on the old coat?", "Can I put up the old coat?"),
+        (f"{LONG} What does the seller say?", f"{LONG} How do I get my money back?"),
+    ],
+)
+def test_overlap_is_whole_only_where_nothing_differs(one: str, other: str) -> None:
+    """Another degree, another particle, or another question after a long text in common is not the same."""
+    assert compare(one, other).overlap < 1.0

@@ -15,6 +15,8 @@ __all__ = ["Alignment", "align", "are_opposites"]
 
 _SYNONYM = 0.9
 """How much of a word its synonym accounts for: few are one in every sense."""
+_SHADE = 0.5
+_PARTICLES = frozenset("up down off on out in over through".split())
 _CONTEXT_WORDS = 20
 """Texts that share so many words at their ends are judged by what differs as well."""
 _WINDOW_WORDS = 4
@@ -51,7 +53,7 @@ def align(one: Reading, other: Reading) -> Alignment:
     if not total:
         return _align_functions(one, other)
     _pair_equal(one.tokens, other.tokens, rest, others, pairs)
-    credit = 2.0 * len(pairs)
+    credit = 2.0 * len(pairs) - sum(_shade(one.tokens, at, other.tokens, there) for at, there in pairs.items())
     opposites: list[tuple[int, int]] = []
     if rest and others:
         opposites = _pair(one, other, rest, others, are_opposites)
@@ -102,6 +104,25 @@ def _pair_equal(
             pairs[at] = there
     rest[:] = [at for at in rest if at not in pairs]
     others[:] = [there for there in others if there not in taken]
+
+
+def _shade(mine: Sequence[Token], at: int, theirs: Sequence[Token], there: int) -> float:
+    """What equal words lack: another degree ("high", "highest") or another particle ("pay in", "pay off")."""
+    here, other = mine[at], theirs[there]
+    differs = here.lower != other.lower and _degree(here) != _degree(other)
+    particle, other_particle = _particle(mine, at), _particle(theirs, there)
+    return _SHADE * (differs + (bool(particle and other_particle) and particle != other_particle))
+
+
+def _degree(token: Token) -> str:
+    if token.lower in token.bases or token.lower[-3:] == "ers":
+        return ""
+    return "most" if token.lower.endswith("est") else "more" if token.lower.endswith("er") else ""
+
+
+def _particle(tokens: Sequence[Token], at: int) -> str:
+    following = tokens[at + 1].lower if at + 1 < len(tokens) else ""
+    return following if following in _PARTICLES else ""
 
 
 def _pair(

@@ -116,6 +116,7 @@ _ONE = r"(?:i|you|we|one|someone|people|me|us)"
 _GOOD = r"(?:(?:good|best|better|right|correct|proper|possible|recommended) )*"
 _WAY = r"(?:ways?|methods?|means|steps?|procedures?|process|processes|approach|technique)"
 _CARRIERS = (
+    ("case", r"what if|what (?:happens|will happen|would happen) (?:if|when)"),
     ("why", r"how come|(?:for )?what reason|what (?:is|are|was) the reasons?(?: (?:why|for|that|behind))?"),
     (
         "duration",

@@ -32,15 +32,23 @@ _RELATIONS = {
     "within": "inside",
     "without": "without",
     "with": "with",
-    **dict.fromkeys(("on", "off", "up", "down", "in", "out", "from", "to", "toward", "towards")),
+    **dict.fromkeys(("on", "off", "up", "down", "in", "out", "from", "to", "toward", "towards", "for", "against")),
 }
 _OPPOSITES = (
     *(("before", "after"), ("before", "during"), ("after", "during"), ("until", "since"), ("before", "since")),
-    *(("above", "below"), ("inside", "outside"), ("on", "off"), ("up", "down"), ("in", "out"), ("from", "to")),
+    *(
+        ("above", "below"),
+        ("inside", "outside"),
+        ("on", "off"),
+        ("up", "down"),
+        ("in", "out"),
+        ("from", "to"),
+        ("for", "against"),
+    ),
 )
 _IN_TIME = frozenset(("before", "after", "until", "since"))
 _ALIKE = 0.9
-_LOOSE = frozenset(("on", "in", "to", "up"))
+_LOOSE = frozenset(("on", "in", "to", "up", "for"))
 """Words that stand anywhere without meaning a side: they conflict with an opposite only where both relate the same."""
 
 

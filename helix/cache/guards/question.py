@@ -13,7 +13,14 @@ __all__ = ["same_question"]
 _WORDS = {"who": "who", "whom": "who", "whose": "who", "when": "when", "where": "where", "why": "why", "how": "how"}
 _WEAK = frozenset(("whether", "which"))
 # Kinds that ask for much the same: "when will it arrive", "how long will it take".
-_ALIKE = ({"when", "duration"}, {"where", "how"}, {"which", "where"}, {"which", "when"}, {"which", "who"})
+_ALIKE = (
+    {"when", "duration"},
+    {"where", "how"},
+    {"which", "where"},
+    {"which", "when"},
+    {"which", "who"},
+    {"case", "how"},
+)
 
 
 def same_question(one: Reading, other: Reading, pairs: Alignment) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from helix.cache.guards.align import Alignment
 from helix.cache.guards.grammar import PRONOUNS
 from helix.cache.guards.reading import Reading
@@ -13,7 +15,11 @@ _OTHERS = frozenset(("he", "she", "they"))  # somebody else than who asks: "my o
 
 def same_terms(one: Reading, other: Reading, pairs: Alignment) -> bool:
     """Where one text repeats the other word for word, no content word stands in another's place but a synonym."""
-    if pairs.window is None or not (one.is_english and other.is_english):
+    if not (one.is_english and other.is_english):
+        return True
+    if {_gender(one), _gender(other)} == {"he", "she"}:
+        return False
+    if pairs.window is None:
         return True
     here, there = pairs.window
     if len(here) == len(there) == 1:
@@ -23,3 +29,10 @@ def same_terms(one: Reading, other: Reading, pairs: Alignment) -> bool:
     return pairs.rest != tuple(at for at in here if one.tokens[at].is_content) or not (
         pairs.rest and pairs.other_rest and len(here) == len(there)
     )
+
+
+@lru_cache(maxsize=4096)
+def _gender(reading: Reading) -> str:
+    """The one of "he" and "she" that alone is spoken of; "" for neither or both."""
+    spoken = {PRONOUNS.get(word, "") for word in reading.words()} & {"he", "she"}
+    return spoken.pop() if len(spoken) == 1 else ""
