@@ -34,6 +34,7 @@ __all__ = [
     "configured_redis",
     "console_app",
     "detector",
+    "embedded_redis",
     "embedder",
     "key_secret",
     "local_parts",
@@ -100,6 +101,12 @@ def configured_redis(config: Config) -> str | None:
             "helix.redis_url: must be redis://, rediss:// or unix://, with a port that is a number", "helix.redis_url"
         ) from None
     return url
+
+
+def embedded_redis(config: Config, data: DataDir) -> EmbeddedRedis:
+    """The embedded Redis, not started."""
+    said = config.helix.embedded_redis
+    return EmbeddedRedis(data.path / "redis", max_memory_bytes=said.max_memory_bytes, eviction=said.eviction)
 
 
 def clickhouse(config: Config, data_dir: Path, *, migrate: bool = True) -> ClickHouse | None:
@@ -214,7 +221,7 @@ async def local_parts(config: Config, data: DataDir, progress: Progress) -> Asyn
     async with AsyncExitStack() as stack:
         redis_url = configured_redis(config)
         if redis_url is None:
-            server = EmbeddedRedis(data.path / "redis")
+            server = embedded_redis(config, data)
             stack.push_async_callback(server.close)
             redis_url = await progress("Redis", server.open())
         else:

@@ -13,6 +13,7 @@ module, and only it loads redisvl.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -28,13 +29,15 @@ from helix.cache.cipher import Cipher
 from helix.cache.flight.redis import RedisLeases
 from helix.cache.value import Codec
 from helix.kernel.errors import BackendUnavailable
-from helix.kernel.redis import Argument, Pipe, Script, connect
+from helix.kernel.redis import Argument, Pipe, Script, connect, eviction_warning
 from helix.kernel.types import Candidate, Entry, Evidence, Selection, Vector
 
 if TYPE_CHECKING:
     from helix.cache.search.redis import QuestionIndex
 
 __all__ = ["RedisCacheStore"]
+
+log = logging.getLogger("helix.cache")
 
 T = TypeVar("T")
 
@@ -115,6 +118,7 @@ class RedisCacheStore:
         self._leases: RedisLeases | None = None
         self._indexes: dict[int, QuestionIndex] = {}
         self._opening = asyncio.Lock()
+        self._has_room_checked = False
         self._quota = quota
         self._back: Pipe | None = None
         self._closed = False
@@ -198,6 +202,11 @@ class RedisCacheStore:
             await _PUT.run(self._ready(), [f"{self._prefix}a:{key}"], [*about, *limits, *pairs])
         except ResponseError as error:
             raise self._refused(error) from None
+        if not self._has_room_checked:
+            self._has_room_checked = True
+            warning = await eviction_warning(self._ready())
+            if warning is not None:
+                log.warning("%s: %s", self._place(), warning)
 
     async def learn(self, entry_id: str, evidence: Evidence, *, group: str | None = None) -> None:
         """Add to what is known about a findable entry, and put it into a group if one is given."""

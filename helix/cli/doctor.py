@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from helix.cli.redis import has_search
+from helix.cli.redis import has_search, makes_room
 from helix.cli.up import check_port
 from helix.config import Config
 from helix.kernel.errors import HelixError
@@ -84,7 +84,7 @@ async def _reachable(config: Config) -> list[Finding]:
     if helix.redis_url is None:
         found.append(Finding("redis", None, f"embedded, in {helix.data_dir}; set REDIS_URL for one of your own"))
     else:
-        found.append(await _redis(configured_redis(config) or ""))
+        found += await _redis(configured_redis(config) or "")
     if helix.telemetry.clickhouse_url is None:
         found.append(
             Finding("clickhouse", None, f"embedded, in {helix.data_dir}; set CLICKHOUSE_URL for one of your own")
@@ -100,13 +100,18 @@ async def _reachable(config: Config) -> list[Finding]:
     return found
 
 
-async def _redis(url: str) -> Finding:
+async def _redis(url: str) -> list[Finding]:
     try:
-        if await has_search(url):
-            return Finding("redis", True, "reachable, with search")
+        searches, warning = await has_search(url), await makes_room(url)
     except HelixError as error:
-        return Finding("redis", False, f"{error}; start it, or unset REDIS_URL for the embedded one")
-    return Finding("redis", False, "reachable, but search cannot be used: take redis:8 or later")
+        return [Finding("redis", False, f"{error}; start it, or unset REDIS_URL for the embedded one")]
+    if searches:
+        found = [Finding("redis", True, "reachable, with search")]
+    else:
+        found = [Finding("redis", False, "reachable, but search cannot be used: take redis:8 or later")]
+    if warning is not None:
+        found.append(Finding("redis memory", None, warning))
+    return found
 
 
 def _port(what: str, url: str, default: int) -> Finding:

@@ -350,6 +350,19 @@ class ServeConfig(Section):
     call_timeout_seconds: Seconds = Field(5.0, description="How long a stage waits for the embedder or the detector.")
 
 
+class EmbeddedRedisConfig(Section):
+    """The Redis that Helix starts where there is no other."""
+
+    max_memory_bytes: int = Field(
+        512 * 1024 * 1024,
+        ge=16 * 1024 * 1024,
+        description="How much it may hold. When it is full, what has a time to live goes: cached answers above all.",
+    )
+    eviction: Literal["lru", "lfu"] = Field(
+        "lru", description="What goes first: `lru` what was longest not used, `lfu` what was used least often."
+    )
+
+
 class HelixConfig(Section):
     """Everything that is Helix's own."""
 
@@ -359,6 +372,9 @@ class HelixConfig(Section):
     redis_url: SecretStr | None = Field(
         None,
         description="URL of a Redis with search. Unset: `REDIS_URL`, else the embedded one in the data folder.",
+    )
+    embedded_redis: EmbeddedRedisConfig = Field(
+        default_factory=EmbeddedRedisConfig, description="The embedded Redis, where there is no `redis_url`."
     )
     server: ServerConfig = Field(default_factory=ServerConfig, description="How requests come in.")
     admit: AdmitConfig = Field(default_factory=AdmitConfig, description="Who may call.")

@@ -1,9 +1,10 @@
 """A real Redis with the search module, started as a child process and stopped with its parent.
 
-What it may forget and what not: `maxmemory-policy` is volatile-lru, so that when memory is full Redis drops the least
-recently used keys *that have a TTL*. Hence the rule for every stage: what may be forgotten (cache entries, rate windows
-in use) has a TTL, what may not (virtual keys, spending) has none. Under noeviction a full cache would refuse the
-ledger's writes as well; under allkeys-* or volatile-ttl a limit or a key could go before a cached answer.
+What it may forget and what not: `maxmemory-policy` is volatile-lru (or -lfu), so that when memory is full Redis drops
+the least recently (or least often) used keys *that have a TTL*. Hence the rule for every stage: what may be forgotten
+(cache entries, rate windows in use) has a TTL, what may not (virtual keys, spending) has none. Under noeviction a
+full cache would refuse the ledger's writes as well; under allkeys-* or volatile-ttl a limit or a key could go before a
+cached answer.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 from urllib.parse import quote
 
 from helix.kernel.errors import BackendUnavailable, ConfigError
@@ -83,6 +84,7 @@ class EmbeddedRedis:
         server: str | Path | None = None,
         search_module: str | Path | None = None,
         max_memory_bytes: int = 512 * 1024 * 1024,
+        eviction: Literal["lru", "lfu"] = "lru",
         start_timeout_seconds: float = 60.0,
         stop_timeout_seconds: float = 20.0,
     ) -> None:
@@ -93,7 +95,10 @@ class EmbeddedRedis:
         self.data_dir = Path(data_dir).absolute()
         self._server = None if server is None else Path(server)
         self._module = None if search_module is None else Path(search_module)
+        if eviction not in ("lru", "lfu"):
+            raise ValueError(f"eviction must be 'lru' or 'lfu', not {eviction!r}")
         self._max_memory_bytes = max_memory_bytes
+        self._eviction = eviction
         self._start_timeout_seconds = start_timeout_seconds
         self._stop_timeout_seconds = stop_timeout_seconds
         self._process: subprocess.Popen[bytes] | None = None
@@ -290,7 +295,7 @@ class EmbeddedRedis:
             "appendfsync": "everysec",
             "save": "",
             "maxmemory": str(self._max_memory_bytes),
-            "maxmemory-policy": "volatile-lru",
+            "maxmemory-policy": f"volatile-{self._eviction}",
             "hash-max-listpack-value": str(LISTPACK_VALUE_BYTES),
         }
         return [part for name, value in settings.items() for part in (f"--{name}", value)]

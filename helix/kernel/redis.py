@@ -21,7 +21,7 @@ from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseE
 
 from helix.kernel.errors import BackendUnavailable
 
-__all__ = ["Argument", "Pipe", "Script", "connect"]
+__all__ = ["Argument", "Pipe", "Script", "connect", "eviction_warning"]
 
 Argument = str | bytes | int | float
 
@@ -37,6 +37,31 @@ def connect(url: str, **options: Any) -> Redis:
     options.setdefault("socket_connect_timeout", 2.0)
     options.setdefault("retry", Retry(NoBackoff(), 1))
     return Redis.from_url(url, **options)
+
+
+async def eviction_warning(pipe: Pipe) -> str | None:
+    """What is wrong with how a Redis makes room, and what to do; None where nothing is, or it does not tell.
+
+    What may be forgotten (cached answers, rate windows) has a time to live in Helix, what may not (keys, spending) has
+    none: so the volatile policies are right, and no others. Raises BackendUnavailable.
+    """
+    try:
+        told = await pipe.call("INFO", "memory")
+    except ResponseError:
+        return None
+    text = told if isinstance(told, str) else told.decode()
+    said = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    policy = said.get("maxmemory_policy", "")
+    if said.get("maxmemory") == "0":
+        return "it has no limit of memory: set maxmemory, and maxmemory-policy volatile-lru or volatile-lfu"
+    if policy == "noeviction":
+        return "when its memory is full it refuses all writes: set maxmemory-policy volatile-lru or volatile-lfu"
+    if policy.startswith("allkeys-"):
+        return (
+            f"with maxmemory-policy {policy} it may forget keys and spending when its memory is full: "
+            "set volatile-lru or volatile-lfu"
+        )
+    return None
 
 
 class Pipe:

@@ -12,11 +12,19 @@ from starlette.routing import Mount
 
 from helix.config import Config
 from helix.datadir import DataDir
-from helix.embedded.redis import EmbeddedRedis
 from helix.gateway import Parts, build_app
 from helix.kernel.errors import BackendUnavailable, ConfigError
 from helix.kernel.types import Span, Vector
-from helix.local import clickhouse, configured_redis, console_app, detector, embedder, key_secret, master_key
+from helix.local import (
+    clickhouse,
+    configured_redis,
+    console_app,
+    detector,
+    embedded_redis,
+    embedder,
+    key_secret,
+    master_key,
+)
 from helix.serve.remote import RemoteDetector, RemoteEmbedder, RemoteStore
 
 __all__ = ["Console", "Detect", "Embed", "Gateway", "Redis", "Telemetry"]
@@ -67,7 +75,8 @@ class Redis:
     """Holds the embedded Redis; one process may hold its folder."""
 
     async def __init__(self, raw: dict[str, Any]) -> None:  # type: ignore[misc]  # Serve awaits it
-        self._server = EmbeddedRedis(DataDir(Config.of(raw).helix.data_dir).path / "redis")
+        config = Config.of(raw)
+        self._server = embedded_redis(config, DataDir(config.helix.data_dir))
         self._url = await self._server.open()
 
     async def url(self) -> str:

@@ -207,6 +207,33 @@ async def test_stats(store: RedisCacheStore) -> None:
     assert stats["bytes"] == sum(row["bytes"] for row in stats["namespaces"])
 
 
+@pytest.mark.parametrize(
+    ("maxmemory", "policy", "says"),
+    [
+        ("0", "volatile-lru", "no limit"),
+        ("100mb", "noeviction", "refuses all writes"),
+        ("100mb", "allkeys-lru", "may forget keys and spending"),
+        ("100mb", "volatile-lru", ""),
+        ("100mb", "volatile-lfu", ""),
+    ],
+)
+async def test_how_redis_makes_room_is_looked_at_once(
+    plain_redis_url: str, caplog: pytest.LogCaptureFixture, maxmemory: str, policy: str, says: str
+) -> None:
+    """The first answer that is kept tells of a Redis that forgets nothing, or the wrong things; the next does not."""
+    client = Redis.from_url(plain_redis_url)
+    await client.config_set("maxmemory", maxmemory)
+    await client.config_set("maxmemory-policy", policy)
+    await client.aclose()
+    store = RedisCacheStore(plain_redis_url, timeout_seconds=30)
+    for number in (1, 2):
+        await store.put(digest(number), entry(digest(number)), ttl_seconds=60)
+    await store.close()
+    told = [record.getMessage() for record in caplog.records if record.name == "helix.cache"]
+    assert len(told) == bool(says)
+    assert says in "".join(told)
+
+
 async def test_no_redis_there(tmp_path: Path) -> None:
     """An address where nothing listens is an outage."""
     store = RedisCacheStore(f"unix://{tmp_path}/none.sock")

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import pytest_asyncio
@@ -122,9 +122,10 @@ async def test_closed_while_it_is_started_again(folder: Path, milliseconds: int)
         await server.ping()
 
 
-async def test_what_has_no_ttl_is_never_evicted(folder: Path) -> None:
+@pytest.mark.parametrize("eviction", ["lru", "lfu"])
+async def test_what_has_no_ttl_is_never_evicted(folder: Path, eviction: Literal["lru", "lfu"]) -> None:
     """With memory full, entries with a TTL go and the rest stays: the ledger outlives the cache."""
-    server = EmbeddedRedis(folder, max_memory_bytes=24 * 1024 * 1024)
+    server = EmbeddedRedis(folder, max_memory_bytes=24 * 1024 * 1024, eviction=eviction)
     url = await server.open()
     client = Redis.from_url(url)
     try:
