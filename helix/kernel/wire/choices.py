@@ -23,7 +23,7 @@ from helix.kernel.wire.base import (
     need_model,
     objects,
 )
-from helix.kernel.wire.usage import chat_usage, with_searches
+from helix.kernel.wire.usage import chat_usage, read_from_cache, with_searches
 
 _WORST_FIRST: tuple[Ending, ...] = ("incomplete", "refused", "truncated", "tools", "complete")
 _EVERY_CHUNK = ("id", "object", "created", "model", "service_tier", "system_fingerprint")
@@ -62,11 +62,7 @@ class ChoicesDialect(Dialect):
 
     def as_cached(self, answer: Json) -> Json:
         """With `prompt_tokens` as `prompt_tokens_details.cached_tokens`."""
-        usage = answer.get("usage")
-        if not isinstance(usage, dict):
-            return answer
-        details = {**fields(usage, "prompt_tokens_details"), "cached_tokens": count(usage.get("prompt_tokens"))}
-        return {**answer, "usage": {**usage, "prompt_tokens_details": details}}
+        return read_from_cache(answer, "prompt_tokens", "prompt_tokens_details")
 
     def finish_reason(self, answer: Json) -> str | None:
         """The first choice's reason that is not "stop", else "stop"."""

@@ -30,7 +30,7 @@ from helix.kernel.wire.base import (
 )
 from helix.kernel.wire.messages_stream import MessagesAssembler, message_stream
 from helix.kernel.wire.places import definition_texts, held_definitions, request_labels, texts_in
-from helix.kernel.wire.usage import message_usage
+from helix.kernel.wire.usage import message_read_from_cache, message_usage
 
 # https://docs.anthropic.com/en/api/errors
 _ERROR_TYPES = {
@@ -46,8 +46,6 @@ _ERROR_TYPES = {
     529: "overloaded_error",
 }
 
-# Where usage counts input.
-_INPUT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 # The field of a delta that holds its text, which is also its channel's name, and the delta's type.
 _GROWING = (
     ("text", "text_delta"),
@@ -154,11 +152,7 @@ class Messages(Dialect):
         if isinstance(message, dict):
             marked = self.as_cached(message)
             return answer if marked is message else {**answer, "message": marked}
-        usage = answer.get("usage")
-        if not isinstance(usage, dict) or "input_tokens" not in usage:
-            return answer
-        read = sum(count(usage.get(key)) for key in _INPUT)
-        return {**answer, "usage": {**usage, **dict.fromkeys(_INPUT, 0), "cache_read_input_tokens": read}}
+        return message_read_from_cache(answer)
 
     def finish_reason(self, answer: Json) -> str | None:
         """`stop_reason`."""

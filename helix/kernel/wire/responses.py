@@ -31,7 +31,7 @@ from helix.kernel.wire.base import (
 )
 from helix.kernel.wire.places import definition_texts, held_definitions, label_texts, request_labels, texts_in
 from helix.kernel.wire.responses_stream import CHANNELS, ENDS, ResponsesAssembler, response_stream
-from helix.kernel.wire.usage import response_usage
+from helix.kernel.wire.usage import read_from_cache, response_usage
 
 # What a request has that is no text, or is read apart from those that are not known. What names a server, an address
 # or a credential is for the provider to act on.
@@ -149,11 +149,7 @@ class Responses(Dialect):
         if isinstance(response, dict):
             marked = self.as_cached(response)
             return answer if marked is response else {**answer, "response": marked}
-        usage = answer.get("usage")
-        if not isinstance(usage, dict):
-            return answer
-        details = {**fields(usage, "input_tokens_details"), "cached_tokens": count(usage.get("input_tokens"))}
-        return {**answer, "usage": {**usage, "input_tokens_details": details}}
+        return read_from_cache(answer, "input_tokens", "input_tokens_details")
 
     def finish_reason(self, answer: Json) -> str | None:
         """The reason why it is incomplete, else its status."""

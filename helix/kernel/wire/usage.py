@@ -10,7 +10,16 @@ from typing import Any, Final
 from helix.kernel.types import NANO_PER_USD, Usage
 from helix.kernel.wire.base import Json, fields, objects
 
-__all__ = ["chat_usage", "embeddings_usage", "message_usage", "response_usage", "tier_of", "with_searches"]
+__all__ = [
+    "chat_usage",
+    "embeddings_usage",
+    "message_read_from_cache",
+    "message_usage",
+    "read_from_cache",
+    "response_usage",
+    "tier_of",
+    "with_searches",
+]
 
 MOST_TOKENS: Final = 10**9
 """More than any request has: a count above it is taken for none."""
@@ -238,3 +247,24 @@ def _count(value: Any) -> int:
 
 def _is_wrong(value: Any) -> bool:
     return type(value) is not int or not 0 <= value <= MOST_TOKENS
+
+
+def read_from_cache(answer: Json, total: str, details: str) -> Json:
+    """An answer of OpenAI's whose usage counts all input as read from a cache; the same object where it has none."""
+    usage = answer.get("usage")
+    if not isinstance(usage, dict):
+        return answer
+    told = {**fields(usage, details), "cached_tokens": _count(usage.get(total))}
+    return {**answer, "usage": {**usage, details: told}}
+
+
+def message_read_from_cache(answer: Json) -> Json:
+    """A message, or event, whose usage counts all input as read from a cache; the same object where it tells none."""
+    usage = answer.get("usage")
+    if not isinstance(usage, dict) or "input_tokens" not in usage:
+        return answer
+    read = sum(_count(usage.get(key)) for key in _MESSAGE_INPUT)
+    return {**answer, "usage": {**usage, **dict.fromkeys(_MESSAGE_INPUT, 0), "cache_read_input_tokens": read}}
+
+
+_MESSAGE_INPUT: Final = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
