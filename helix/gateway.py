@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -18,18 +18,19 @@ from helix.admin import build as build_admin
 from helix.admit import AdmitMiddleware
 from helix.admit.keys import Authority
 from helix.admit.redis import RedisKeyStore
-from helix.budget import BudgetMiddleware
+from helix.budget import BudgetMiddleware, Rule
 from helix.budget.price import GroupPrices, PriceTable
 from helix.budget.rates import ModelPrice
 from helix.budget.redis import RedisLedger
 from helix.budget.row import read_row
+from helix.budget.scopes import Identity, Rules, identity_of
 from helix.cache import CacheMiddleware
 from helix.cache.eligibility import Eligibility
 from helix.cache.redis import RedisCacheStore
 from helix.cache.stampede import Sharing
 from helix.cache.storable import Storable
 from helix.config import Config
-from helix.config.sections import PatternConfig, StampedeConfig
+from helix.config.sections import LimitConfig, PatternConfig, StampedeConfig
 from helix.kernel.errors import ConfigError
 from helix.kernel.exchange import Exchange
 from helix.kernel.lifecycle import Closing, lifespan
@@ -134,9 +135,8 @@ def build_app(config: Config, parts: Parts) -> Gateway:
     helix = config.helix
     router = Router(config.model_list, config.router_settings)
     price = _price(router, helix.budget.price_table)
-    limits = tuple(
-        Limit("everybody", item.window, Money.from_usd(item.limit_usd), item.name) for item in helix.budget.limits
-    )
+    rules = [Rule(_limit(item), item.of) for item in helix.budget.limits]
+    budget_secret = hmac.digest(parts.key_secret.encode(), b"helix budget", "sha256")
     keys = RedisKeyStore(parts.redis_url, secret=parts.key_secret)
     authority = Authority(
         keys,
@@ -145,7 +145,7 @@ def build_app(config: Config, parts: Parts) -> Gateway:
         trusts_loopback=parts.trusts_loopback,
         cache_seconds=helix.admit.cache_seconds,
     )
-    ledger = RedisLedger(parts.redis_url) if helix.budget.enabled else None
+    ledger = RedisLedger(parts.redis_url, abandoned=helix.budget.abandoned) if helix.budget.enabled else None
     cache = None
     if helix.cache.enabled:
         cache = _cache_store(config, parts)
@@ -159,7 +159,7 @@ def build_app(config: Config, parts: Parts) -> Gateway:
             authorize=authority.authorize,
             keys=keys,
             ledger=ledger,
-            limits=limits,
+            limits=Rules(rules, secret=budget_secret).known,
             cache=cache,
             log=RequestLog(parts.store) if parts.store is not None else None,
             redact=_explained(config, parts) if parts.detector is not None else None,
@@ -176,9 +176,12 @@ def build_app(config: Config, parts: Parts) -> Gateway:
         app = BudgetMiddleware(
             app,
             ledger=ledger,
-            limits=limits,
+            limits=rules,
+            identify=_identify(router),
+            secret=budget_secret,
             price=price,
             default_max_output_tokens=helix.budget.default_max_output_tokens,
+            min_output_tokens=helix.budget.min_output_tokens,
             unpriced=helix.budget.unpriced,
             on_outage=helix.budget.on_outage,
         )
@@ -262,6 +265,21 @@ def _cache_store(config: Config, parts: Parts) -> RedisCacheStore:
             "helix.cache.encryption_keys needs cryptography: pip install 'helix-gateway[encryption]'",
             "helix.cache.encryption_keys",
         ) from None
+
+
+def _limit(item: LimitConfig) -> Limit:
+    most = Money.from_usd(item.most) if item.unit == "usd" else int(item.most)
+    return Limit(item.scope, item.window, most, item.name, item.unit, item.time_zone, item.soft)
+
+
+def _identify(router: Router) -> Callable[[Exchange], Identity]:
+    """Whose a request is, with every provider that may answer it."""
+
+    @lru_cache(maxsize=4096)
+    def providers(model: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name.partition("/")[0] for name in router.leads_to(model)))
+
+    return lambda exchange: {**identity_of(exchange), "provider": providers(exchange.model)}
 
 
 def _price(router: Router, file: Path | None = None) -> GroupPrices:

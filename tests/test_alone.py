@@ -159,7 +159,8 @@ async def test_budget(serve: Serve, made: Made, build: Build, clean_redis_url: s
     """What the budget pays for goes through, the next is refused, and the refusal names the budget."""
     model = Model()
     limit = Limit("everybody", "total", Money.from_usd(0.0015), "pocket money")
-    app, path = build(model, made(BudgetMiddleware), {"ledger": clean_redis_url, "limits": [limit]})
+    options = {"ledger": clean_redis_url, "limits": [limit], "min_output_tokens": 100_000}
+    app, path = build(model, made(BudgetMiddleware), options)
     first, second = await asked(serve, app, path, "one", "two")
     assert (first.status_code, second.status_code) == (200, 429)
     assert float(first.headers["x-helix-cost-usd"]) == pytest.approx(0.00075)

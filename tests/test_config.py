@@ -51,6 +51,63 @@ def test_two_limits_of_one_window() -> None:
     assert message.startswith("helix.budget.limits: 'small' and 'large' are both for the window 'day'")
 
 
+@pytest.mark.parametrize(
+    ("limit", "path", "says"),
+    [
+        ({"limit_usd": -1, "window": "day"}, "[0].limit_usd", "greater than or equal to 0, found -1"),
+        ({"limit_usd": 1e15, "window": "day"}, "[0].limit_usd", "less than or equal to 9000000"),
+        ({"limit_usd": ".inf", "window": "day"}, "[0].limit_usd", "valid number"),
+        ({"limit_tokens": 1.5, "window": "day"}, "[0].limit_tokens", "valid integer"),
+        ({"limit_tokens": 2**53, "window": "day"}, "[0].limit_tokens", "less than 9007199254740992"),
+        ({"limit_eur": 5, "window": "day"}, "[0].limit_eur", "unknown key (did you mean 'limit_usd'?)"),
+        ({"limit_usd": 5, "limit_tokens": 5, "window": "day"}, "[0]", "exactly one of limit_usd, limit_tokens"),
+        ({"limit_usd": 5, "window": "fortnight"}, "[0].window", "one of 'minute', 'hour', 'day'"),
+        ({"limit_usd": 5, "window": "30s"}, "[0].window", "a length from 1m to 366d such as 90m"),
+        ({"limit_usd": 5, "window": "day", "time_zone": "Mars"}, "[0].time_zone", "IANA database"),
+        ({"limit_usd": 5, "window": "day", "scope": "planet"}, "[0].scope", "'everybody', 'organization'"),
+        ({"limit_usd": 5, "window": "day", "of": "x"}, "[0]", "write `scope` too"),
+    ],
+)
+def test_an_impossible_limit_is_told_with_its_path(limit: dict[str, Any], path: str, says: str) -> None:
+    """What was found and what is allowed, at the key that is wrong."""
+    message = fault({"model_list": [MODEL], "helix": {"budget": {"limits": [{"name": "a", **limit}]}}})
+    assert f"helix.budget.limits{path}: " in message
+    assert says in message
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "says"),
+    [
+        ({"window": "60m"}, {"window": "1h"}, "are both for the window '1h'; write"),
+        ({"scope": "team"}, {"scope": "team"}, "'day' of each team; write the lower"),
+        ({"scope": "team", "of": "a"}, {"scope": "team", "of": "a"}, "'day' of team 'a'; write the lower"),
+        ({}, {"soft": True}, "'second' warns no sooner than 'first' refuses"),
+    ],
+)
+def test_limits_on_the_same_sum_are_refused(one: dict[str, Any], other: dict[str, Any], says: str) -> None:
+    """However the window is written; and a warning that comes with the refusal is none."""
+    both = [
+        {"name": name, "limit_usd": 1, "window": "day", **more} for name, more in (("first", one), ("second", other))
+    ]
+    assert says in fault({"model_list": [MODEL], "helix": {"budget": {"limits": both}}})
+
+
+def test_limits_on_different_sums_stand_side_by_side() -> None:
+    """Other scopes, units, zones, softness."""
+    more: list[dict[str, Any]] = [
+        {"limit_usd": 5},
+        {"limit_usd": 4, "soft": True},
+        {"limit_usd": 5, "time_zone": "Europe/Berlin"},
+        {"limit_tokens": 5},
+        {"limit_requests": 5},
+        {"limit_usd": 5, "scope": "team"},
+        {"limit_usd": 5, "scope": "team", "of": "a"},
+    ]
+    limits = [{"name": "a", "window": "day", **one} for one in more]
+    config = Config.of({"model_list": [MODEL], "helix": {"budget": {"limits": limits}}}, {})
+    assert [limit.unit for limit in config.helix.budget.limits] == ["usd"] * 3 + ["tokens", "requests"] + ["usd"] * 2
+
+
 def test_no_models_is_one_fault() -> None:
     """A configuration without models says only that."""
     assert fault({}) == "model_list: field required"

@@ -6,16 +6,17 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
 
 from helix.admin.endpoint import Given
+from helix.kernel.windows import ALLOWED, window_of
 
-Window: TypeAlias = Literal["day", "month", "total"]
 GroupBy: TypeAlias = Literal["key", "model", "team", "day"]
 CacheStatus: TypeAlias = Literal["exact", "semantic", "shared", "miss", "bypass", "refresh"]
 
 RedactOutcome: TypeAlias = Literal["redacted", "blocked", "outage", "passed", "token_ids"]
 
+_LIMITS = frozenset(("limit_usd", "limit_tokens", "limit_input_tokens", "limit_output_tokens", "limit_requests"))
 MAX_PAGE = 500
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _AGO = re.compile(r"(\d{1,9})([smhdw])")
@@ -53,11 +54,60 @@ Cursor: TypeAlias = Annotated[
 Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=100)]
 
 
-class BudgetGiven(Given):
-    """A hard limit on spending."""
+def _window(value: str) -> str:
+    try:
+        window_of(value)
+    except ValueError:
+        raise ValueError(f"must be {ALLOWED}") from None
+    return value
 
-    limit_usd: float = Field(ge=0, le=9_000_000, allow_inf_nan=False, description="The most that may be spent, in USD.")
-    window: Window = Field(description="Calendar window in UTC, or `total` for ever.")
+
+def _time_zone(value: str) -> str:
+    try:
+        window_of("day", value)
+    except ValueError:
+        raise ValueError("must be a time zone of the IANA database, for example Europe/Berlin") from None
+    return value
+
+
+Window: TypeAlias = Annotated[str, AfterValidator(_window)]
+TimeZone: TypeAlias = Annotated[str, AfterValidator(_time_zone)]
+Count: TypeAlias = Annotated[int | None, Field(ge=0, lt=2**53)]
+
+
+class BudgetGiven(Given):
+    """A limit: exactly one of the five, over one window."""
+
+    limit_usd: float | None = Field(
+        None, ge=0, le=9_000_000, allow_inf_nan=False, description="The most that may be spent, in USD."
+    )
+    limit_tokens: Count = Field(None, description="The most tokens, input and output.")
+    limit_input_tokens: Count = Field(None, description="The most input tokens.")
+    limit_output_tokens: Count = Field(None, description="The most output tokens.")
+    limit_requests: Count = Field(None, description="The most requests.")
+    window: Window = Field(
+        description="A window of the calendar, minute to year; `total` for ever; or any stretch of a length like 24h."
+    )
+    time_zone: TimeZone = Field("UTC", description="Whose calendar.")
+    soft: bool = Field(False, description="Whether passing it only warns.")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> BudgetGiven:
+        if len(self.model_fields_set & _LIMITS) != 1 or self.most is None:
+            raise ValueError(f"a budget must have exactly one of the fields {', '.join(sorted(_LIMITS))}")
+        return self
+
+    @property
+    def unit(self) -> str:
+        """What is limited."""
+        (name,) = self.model_fields_set & _LIMITS
+        return name.removeprefix("limit_")
+
+    @property
+    def most(self) -> float | None:
+        """How much, in its unit."""
+        most: float | None = getattr(self, f"limit_{self.unit}")
+        return most
 
 
 class KeyGiven(Given):
@@ -67,7 +117,7 @@ class KeyGiven(Given):
     models: tuple[Name, ...] = Field((), max_length=1000, description="Model names it may use; none means all.")
     rpm: int | None = Field(None, ge=1, le=10_000_000, description="Requests a minute; unset: no limit.")
     parallel: int | None = Field(None, ge=1, le=100_000, description="Requests at the same time; unset: no limit.")
-    budgets: tuple[BudgetGiven, ...] = Field((), max_length=3, description="At most one a window.")
+    budgets: tuple[BudgetGiven, ...] = Field((), max_length=20, description="At most one a window, unit and softness.")
     user: str = Field("", max_length=200, description="Whose key it is.")
     team: str = Field("", max_length=200, description="That person's team.")
     organization: str = Field("", max_length=200, description="That team's organization.")
@@ -77,7 +127,9 @@ class KeyGiven(Given):
 
     @model_validator(mode="after")
     def _one_budget_a_window(self) -> KeyGiven:
-        windows = [budget.window for budget in self.budgets]
+        windows = [
+            (window_of(budget.window, budget.time_zone).stem, budget.unit, budget.soft) for budget in self.budgets
+        ]
         if len(set(windows)) != len(windows):
             raise ValueError("the field 'budgets' must name each window at most once")
         return self

@@ -33,7 +33,7 @@ def key_endpoints(keys: Keys) -> list[Endpoint]:
             tags=given.tags,
             rpm=given.rpm,
             parallel=given.parallel,
-            budgets=tuple(Limit("", b.window, Money.from_usd(b.limit_usd)) for b in given.budgets),
+            budgets=tuple(_limit(budget) for budget in given.budgets),
             metadata=given.metadata,
             is_admin=given.is_admin,
         )
@@ -81,6 +81,12 @@ def budget_endpoints(spending: Spending, keys: Keys | None, limits: Sequence[Lim
         return answers.BudgetPage(data=data, next_cursor=cursor)
 
     return [Endpoint("GET", "/helix/budgets", list_budgets, answers.BudgetPage, query=sent.PageQuery)]
+
+
+def _limit(given: sent.BudgetGiven) -> Limit:
+    amount = given.most or 0
+    most = Money.from_usd(amount) if given.unit == "usd" else int(amount)
+    return Limit("", given.window, most, "", given.unit, given.time_zone, given.soft)
 
 
 def _budget(limit: Limit) -> answers.KeyBudget:

@@ -9,11 +9,11 @@ from typing import Any, Literal
 from helix.admit.keys import Authority, KeyStore
 from helix.admit.limits import Grant, RequestLimiter
 from helix.admit.places import Places
-from helix.kernel.errors import BackendUnavailable, Headers, HelixError, ModelNotAllowed
+from helix.kernel.errors import BackendUnavailable, HelixError, ModelNotAllowed
 from helix.kernel.exchange import Exchange, attach
 from helix.kernel.lifecycle import Resource, lifespan
-from helix.kernel.reply import refuse
-from helix.kernel.types import ASGIApp, Message, Observer, Principal, Receive, Scope, Send
+from helix.kernel.reply import refuse, telling
+from helix.kernel.types import ASGIApp, Observer, Principal, Receive, Scope, Send
 
 __all__ = ["AdmitMiddleware"]
 
@@ -93,7 +93,7 @@ class AdmitMiddleware:
         if grant is None:
             return await self.app(scope, exchange.receive, send)
         try:
-            await self.app(scope, exchange.receive, _telling(send, grant.headers(principal)))
+            await self.app(scope, exchange.receive, telling(send, grant.headers(principal)))
         finally:
             self._let_go(authority.keys.limiter, principal, exchange)
         return None
@@ -134,17 +134,6 @@ def _facts(principal: Principal) -> dict[str, Any]:
         "organization": principal.organization,
         "tags": list(principal.tags),
     }
-
-
-def _telling(send: Send, told: Headers) -> Send:
-    headers = [(name.encode(), value.encode()) for name, value in told]
-
-    async def tap(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message["headers"], *headers]}
-        await send(message)
-
-    return tap
 
 
 def _authority(

@@ -4,5 +4,6 @@ from helix.budget.middleware import BudgetMiddleware
 from helix.budget.price import GroupPrices, PriceTable
 from helix.budget.rates import ModelPrice
 from helix.budget.row import read_row
+from helix.budget.scopes import Rule
 
-__all__ = ["BudgetMiddleware", "GroupPrices", "ModelPrice", "PriceTable", "read_row"]
+__all__ = ["BudgetMiddleware", "GroupPrices", "ModelPrice", "PriceTable", "Rule", "read_row"]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from helix.budget.limits import checked, taken, window
-from helix.budget.windows import Period, Window
 from helix.kernel.types import Limit, Money, Usage
+from helix.kernel.windows import Period, Window
 
 __all__ = ["Counter", "Plan", "Present", "plan_of", "stem_of"]
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from helix.budget.windows import Window, window_of
 from helix.kernel.errors import BudgetExceeded, Headers
 from helix.kernel.types import Limit, Money, Standing, Usage
+from helix.kernel.windows import Window, window_of
 
 __all__ = ["MAX_LIMIT", "UNITS", "checked", "exceeded", "said", "taken", "window"]
 

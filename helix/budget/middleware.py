@@ -6,16 +6,19 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
+from urllib.parse import quote
 
-from helix.budget.estimate import dearest, worst_case
-from helix.budget.limits import checked
+from helix.budget.claim import Claim
+from helix.budget.counters import plan_of
+from helix.budget.limits import said
 from helix.budget.price import PriceTable
+from helix.budget.scopes import Identity, Rule, Rules
 from helix.budget.settlement import Settlements
 from helix.budget.tap import BudgetTap
-from helix.kernel.errors import BackendUnavailable, BudgetExceeded, HelixError, ModelUnpriced
+from helix.kernel.errors import BackendUnavailable, BudgetExceeded, Headers, HelixError, ModelUnpriced
 from helix.kernel.exchange import Exchange, open_exchange
 from helix.kernel.lifecycle import Resource, lifespan
-from helix.kernel.reply import Guard, refuse
+from helix.kernel.reply import Guard, refuse, telling
 from helix.kernel.types import (
     ASGIApp,
     Ledger,
@@ -27,13 +30,18 @@ from helix.kernel.types import (
     Reservation,
     Scope,
     Send,
+    Standing,
 )
 from helix.kernel.wire import COUNT_TOKENS, dialect_of
 
-__all__ = ["DEFAULT_MAX_OUTPUT_TOKENS", "BudgetMiddleware", "budgets_of_principal"]
+__all__ = ["DEFAULT_MAX_OUTPUT_TOKENS", "MIN_OUTPUT_TOKENS", "BudgetMiddleware", "budgets_of_principal"]
 
 DEFAULT_MAX_OUTPUT_TOKENS = 16_384
 """Reserved for an answer without a cap by a model whose own cap is not known: that of gpt-4o."""
+
+
+MIN_OUTPUT_TOKENS = 256
+"""An answer that must end before would help nobody; a caller's own cap may be lower."""
 
 
 def budgets_of_principal(exchange: Exchange) -> Sequence[Limit]:
@@ -42,14 +50,19 @@ def budgets_of_principal(exchange: Exchange) -> Sequence[Limit]:
 
 
 class BudgetMiddleware:
-    """Keep spending inside hard limits.
+    """Keep spending inside limits.
 
-    `limits` hold for every request, `limits_of` gives those of one (by default its caller's). A request without any
-    makes no round trip; its cost is recorded all the same. `price` is asked for the name in the request when
-    reserving, and when settling for the model that answered; by default it is LiteLLM's table, and one that is
-    `Sizes` as well also bounds requests that have no bound of their own. `unpriced` says what becomes of a request
-    whose limits cannot be kept because its model has no price, `on_outage` of one whose ledger is down; what either
-    lets pass is not booked.
+    `limits` hold for every request, a `Rule` among them for those of one organisation, team, user, key, model,
+    provider, tag or end user, or of each; `identify` says whose a request is, and `secret` keys the hashes under which
+    persons stand in the ledger. `limits_of` gives further limits of one request (by default its caller's). A request
+    without any makes no round trip; its cost is recorded all the same.
+
+    `price` is asked for the name in the request when reserving, and when settling for the model that answered; by
+    default it is LiteLLM's table, and one that is `Sizes` as well also bounds requests that have no bound of their
+    own. Where neither bounds an answer, or a hard limit cannot pay for one so long, the request goes on with a cap
+    that it can pay for, and the reply says so in `x-helix-max-tokens`; under `min_output_tokens` it is refused.
+    `unpriced` says what becomes of a request whose limits in USD cannot be kept because its model has no price,
+    `on_outage` of one whose ledger is down; what either lets pass is not booked.
     """
 
     def __init__(
@@ -57,10 +70,13 @@ class BudgetMiddleware:
         app: ASGIApp,
         *,
         ledger: Ledger | str,
-        limits: Sequence[Limit] = (),
+        limits: Sequence[Limit | Rule] = (),
         limits_of: Callable[[Exchange], Sequence[Limit]] | None = None,
+        identify: Callable[[Exchange], Identity] | None = None,
+        secret: bytes = b"",
         price: Price | None = None,
         default_max_output_tokens: int = DEFAULT_MAX_OUTPUT_TOKENS,
+        min_output_tokens: int = MIN_OUTPUT_TOKENS,
         unpriced: Literal["refuse", "allow"] = "refuse",
         on_outage: Literal["pass", "refuse"] = "refuse",
         observe: Observer | None = None,
@@ -68,14 +84,18 @@ class BudgetMiddleware:
         """Take a ledger, which stays the caller's, or the URL of a Redis."""
         if default_max_output_tokens < 1:
             raise ValueError("default_max_output_tokens must be at least 1")
+        if min_output_tokens < 1:
+            raise ValueError("min_output_tokens must be at least 1")
         if unpriced not in ("refuse", "allow"):
             raise ValueError(f"unpriced must be 'refuse' or 'allow', not {unpriced!r}")
         if on_outage not in ("refuse", "pass"):
             raise ValueError(f"on_outage must be 'refuse' or 'pass', not {on_outage!r}")
         self.app = app
-        self._limits = checked(limits)
+        self._limits = plan_of(tuple(one for one in limits if isinstance(one, Limit))).limits
+        self._rules = Rules([one for one in limits if isinstance(one, Rule)], identify=identify, secret=secret)
         self._limits_of = limits_of or budgets_of_principal
         self._default_max_output_tokens = default_max_output_tokens
+        self._min_output_tokens = min_output_tokens
         self._unpriced = unpriced
         self._on_outage = on_outage
         self._observe = observe
@@ -99,14 +119,14 @@ class BudgetMiddleware:
         try:
             hides_usage = exchange.ask_usage()
             price = self._price.value or await self._price.open()
-            reservation = await self._reserve(exchange, price)
+            reservation, told = await self._reserve(exchange, price)
         except HelixError as error:
             exchange.record.budget["refused"] = error.param if isinstance(error, BudgetExceeded) else error.code
             self._tell(exchange)
             return await refuse(error)(scope, exchange.receive, send)
         exchange.record.budget["ms"] = (time.perf_counter() - began) * 1000
         worst = reservation.amount if reservation is not None else None
-        guard = Guard(send)
+        guard = Guard(telling(send, told) if told else send)
         tap = BudgetTap(exchange, guard, price, worst=worst, hides_usage=hides_usage)
         # A request that was given up without a reply was under way to the provider; one whose stage failed was not.
         sent = True
@@ -119,7 +139,7 @@ class BudgetMiddleware:
             sent = False
             raise
         finally:
-            self._settle(exchange, reservation, tap.cost(sent=sent))
+            self._settle(exchange, reservation, tap, tap.cost(sent=sent))
         return None
 
     async def close(self) -> None:
@@ -127,43 +147,66 @@ class BudgetMiddleware:
         await self._settlements.close()
         await self._ledger.close()
 
-    async def _reserve(self, exchange: Exchange, price: Price) -> Reservation | None:
-        own = self._limits_of(exchange)
-        limits = (*self._limits, *own) if self._limits else own
+    async def _reserve(self, exchange: Exchange, price: Price) -> tuple[Reservation | None, Headers]:
+        limits = (*self._limits, *self._rules(exchange), *self._limits_of(exchange))
         if not limits:
-            return None
-        model = exchange.model
-        find = getattr(price, "find", None)
-        sizes = find(model) if find is not None else None
-        amount = dearest(price, model, worst_case(exchange, sizes, self._default_max_output_tokens))
-        if amount is None:
-            if self._unpriced == "allow":
-                return None
-            raise ModelUnpriced(
-                "a budget applies to this request, but the model has no price; declare `input_cost_per_token` and "
-                "`output_cost_per_token` for it",
-                "model",
-            )
+            return None, ()
+        claim = Claim(
+            exchange,
+            price,
+            default_max_output_tokens=self._default_max_output_tokens,
+            least=self._min_output_tokens,
+        )
+        if claim.cost is None and any(limit.unit == "usd" for limit in limits):
+            if self._unpriced == "refuse":
+                raise ModelUnpriced(
+                    "a budget applies to this request, but the model has no price; declare `input_cost_per_token` and "
+                    "`output_cost_per_token` for it",
+                    "model",
+                )
+            limits = tuple(limit for limit in limits if limit.unit != "usd")
+            if not limits:
+                return None, ()
+        amount = claim.cost or Money(0)
+        settlements = self._settlements.value or await self._settlements.open()
         try:
-            settlements = self._settlements.value or await self._settlements.open()
-            reservation = await settlements.ledger.reserve(exchange.id, limits, amount)
-        except BackendUnavailable:
-            if self._on_outage == "pass":
-                exchange.record.budget["outage"] = True
-                return None
-            raise
-        exchange.record.budget["reserved_nano_usd"] = amount.nano_usd
-        return reservation
+            reservation = await settlements.ledger.reserve(exchange.id, limits, amount, claim.usage, lower=claim.fit)
+        except (BackendUnavailable, asyncio.CancelledError) as error:
+            settlements.forgo(Reservation(exchange.id, limits, amount))  # it may be held all the same
+            if self._on_outage == "refuse" or isinstance(error, asyncio.CancelledError):
+                raise
+            exchange.record.budget["outage"] = True
+            return None, ()
+        claim.bind(limits)
+        exchange.record.budget["reserved_nano_usd"] = reservation.amount.nano_usd
+        return reservation, self._told(exchange, reservation, claim.told_cap)
 
-    def _settle(self, exchange: Exchange, reservation: Reservation | None, cost: Money | None) -> None:
+    def _told(self, exchange: Exchange, reservation: Reservation, cap: int | None) -> Headers:
+        told: Headers = ()
+        if cap is not None:
+            exchange.record.budget["max_output_tokens"] = cap
+            told = (("x-helix-max-tokens", str(cap)),)
+        if reservation.warnings:
+            exchange.record.budget["warned"] = [one.limit.name or one.limit.scope for one in reservation.warnings]
+            told += tuple(("x-helix-budget-warning", _warning(one)) for one in reservation.warnings)
+        return told
+
+    def _settle(self, exchange: Exchange, reservation: Reservation | None, tap: BudgetTap, cost: Money | None) -> None:
         record = exchange.record.budget
         record["priced"] = cost is not None
         if cost is not None:
             record["cost_nano_usd"] = cost.nano_usd
         if reservation is not None:
+            if cost is not None and cost > reservation.amount:
+                record["over_nano_usd"] = cost.nano_usd - reservation.amount.nano_usd
             settlements = self._settlements.value
             if settlements is not None:  # closed already: the lease frees what is held
-                settlements.add(reservation, reservation.amount if cost is None else cost)
+                settlements.add(
+                    reservation,
+                    reservation.amount if cost is None else cost,
+                    reservation.usage if tap.used is None else tap.used,
+                    _spared(reservation, tap.answered_by),
+                )
         self._tell(exchange)
 
     def _tell(self, exchange: Exchange) -> None:
@@ -176,6 +219,19 @@ class BudgetMiddleware:
     def _note_loss(self, reservation: Reservation, cost: Money) -> None:
         if self._observe is not None:
             self._observe("budget", {"lost_nano_usd": cost.nano_usd, "reserved_nano_usd": reservation.amount.nano_usd})
+
+
+def _warning(standing: Standing) -> str:
+    limit = standing.limit
+    name = quote(limit.name or limit.scope, safe=" !#$%&'()*+-./:<=>?@[]^_`{|}~")
+    return f"{name}; {said(limit, standing.settled)} used of {said(limit, standing.most)}"
+
+
+def _spared(reservation: Reservation, answered_by: str) -> frozenset[str]:
+    """The providers that did not answer; none where nobody knows which one did."""
+    scopes = frozenset(limit.scope for limit in reservation.limits if limit.scope.startswith("provider:"))
+    answered = f"provider:{answered_by.partition('/')[0]}"
+    return scopes - {answered} if answered in scopes else frozenset()
 
 
 async def _table() -> Price:

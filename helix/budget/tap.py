@@ -12,7 +12,7 @@ from helix.kernel.errors import ClientDisconnected, UpstreamGarbled
 from helix.kernel.exchange import Exchange
 from helix.kernel.sse import Event
 from helix.kernel.tap import HeaderList, Tap
-from helix.kernel.types import Money, Price, Send, Usage
+from helix.kernel.types import NO_USAGE, Money, Price, Send, Usage
 
 __all__ = ["BudgetTap"]
 
@@ -31,6 +31,7 @@ class BudgetTap(Tap):
         "_readable",
         "_settled",
         "_tier",
+        "used",
         "worst",
     )
 
@@ -38,6 +39,8 @@ class BudgetTap(Tap):
         super().__init__(exchange, send)
         self.worst = worst
         """What is reserved, charged where a reply cannot be read at all; None where nothing is reserved."""
+        self.used: Usage | None = NO_USAGE
+        """The tokens that the last `cost` was for; None where a reply could not be read at all."""
         self._price = price
         self._hides_usage = hides_usage
         self._answered_by: list[str] = []
@@ -48,6 +51,11 @@ class BudgetTap(Tap):
         self._settled: Money | None = None
         self._tier = ""
         self._began = monotonic()
+
+    @property
+    def answered_by(self) -> str:
+        """The model that answered, as far as it is known; with its provider where the upstream is Helix' own."""
+        return self._answered_by[0] if self._answered_by else ""
 
     async def on_start(self, headers: HeaderList) -> HeaderList:
         """Note who answered; tell the cost of a whole answer."""
@@ -111,10 +119,13 @@ class BudgetTap(Tap):
         # That the caller left, or was tired of waiting, is no refusal: the provider had the question.
         given_up = self.status in (0, ClientDisconnected.status) or (self.status >= 400 and self.exchange.unanswered)
         if (self.status >= 400 and not given_up) or (given_up and not sent):
+            self.used = NO_USAGE
             return Money(0)
         if not given_up and not self._readable:
+            self.used = None
             return self.worst
         usage = self._usage()
+        self.used = usage
         # The name in the request may stand for several models; what has answered is one.
         one: Price = getattr(self._price, "table", self._price)
         for price, model in (*((one, model) for model in self._answered_by), (self._price, self.exchange.model)):

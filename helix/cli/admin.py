@@ -5,10 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import urllib.error
 import urllib.parse
 import urllib.request
-from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,7 +53,11 @@ def create_key(
     rpm: Annotated[int | None, typer.Option(min=1, help="Requests a minute.")] = None,
     parallel: Annotated[int | None, typer.Option(min=1, help="Requests at once.")] = None,
     budget: Annotated[
-        list[str] | None, typer.Option(help="USD/window, for example 5/day, 100/month, 1000/total; repeat for more.")
+        list[str] | None,
+        typer.Option(
+            help="USD/window, for example 5/day, 100/month@Europe/Berlin, 20/24h, 1000/total; tokens and requests too:"
+            " '500000 tokens/day'; repeat for more."
+        ),
     ] = None,
     team: Annotated[str, typer.Option(help="Whose team it belongs to.")] = "",
     user: Annotated[str, typer.Option(help="Whose it is.")] = "",
@@ -127,17 +131,23 @@ def cache_flush(
     print(json.dumps(_call("DELETE", url, f"/helix/cache?{chosen}", data)))
 
 
+_BUDGET = re.compile(r"([0-9.]+)(?: ?(tokens|input_tokens|output_tokens|requests|usd))?/([a-z0-9]+)(?:@(\S+))?")
+
+
 def _budget(text: str) -> dict[str, Any]:
-    amount, _, window = text.partition("/")
+    """A budget as it is written here; which windows and time zones there are the gateway says."""
+    parts = _BUDGET.fullmatch(text)
+    if parts is None:
+        raise typer.BadParameter(
+            f"{text!r}: write USD/window, for example 5/day, 100/month@Europe/Berlin, 20/24h or 500000 tokens/day"
+        )
+    amount, unit, window, zone = parts.groups()
     try:
-        limit = float(amount)
+        limit = float(amount) if unit in (None, "usd") else int(amount)
     except ValueError:
-        raise typer.BadParameter(f"{text!r}: write USD/window, for example 5/day") from None
-    if not (isfinite(limit) and limit >= 0):
-        raise typer.BadParameter(f"{text!r}: the limit must be an amount of USD, 0 or more")
-    if window not in ("day", "month", "total"):
-        raise typer.BadParameter(f"{text!r}: the window must be day, month or total")
-    return {"limit_usd": limit, "window": window}
+        raise typer.BadParameter(f"{text!r}: {amount} is no amount") from None
+    budget = {f"limit_{unit or 'usd'}": limit, "window": window}
+    return budget if zone is None else {**budget, "time_zone": zone}
 
 
 def _credential(data: Path) -> str:

@@ -11,9 +11,11 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from helix.config.answers import EligibilityConfig, StoringConfig
 from helix.config.base import Section
 from helix.config.recognizers import RecognizerConfig
+from helix.kernel.windows import window_of
 
 Share = Literal["key", "user", "team", "organization", "everyone"]
 Outage = Literal["refuse", "pass"]
+_UNITS = ("usd", "tokens", "input_tokens", "output_tokens", "requests")
 Seconds = Annotated[float, Field(gt=0)]
 Score = Annotated[float, Field(ge=0, le=1)]
 ExecutionProvider = Literal[
@@ -266,43 +268,139 @@ class CacheConfig(Section):
     on_outage: Outage = Field("pass", description="`pass` treats an outage as a miss.")
 
 
-class LimitConfig(Section):
-    """One hard limit for everybody together."""
+class LimitFields(Section):
+    """How much, of what, within which time."""
+
+    limit_usd: float | None = Field(
+        ge=0, le=9_000_000, description="The most that may be spent in the window, in USD; or one of the next four."
+    )
+    limit_tokens: int | None = Field(None, ge=0, lt=2**53, description="The most tokens, input and output.")
+    limit_input_tokens: int | None = Field(None, ge=0, lt=2**53, description="The most input tokens.")
+    limit_output_tokens: int | None = Field(None, ge=0, lt=2**53, description="The most output tokens.")
+    limit_requests: int | None = Field(None, ge=0, lt=2**53, description="The most requests.")
+    window: str = Field(
+        description="A window of the calendar: `minute`, `hour`, `day`, `week` (from Monday), `month`, `quarter`,"
+        " `year`; `total` for ever; or any stretch of a length from `1m` to `366d`, such as `90m`, `24h`, `30d`."
+    )
+    time_zone: str = Field("UTC", description="Whose calendar, by its name in the IANA database.")
+    soft: bool = Field(False, description="Whether passing it only warns, by `x-helix-budget-warning`.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usd_or_another(cls, given: Any) -> Any:
+        # Without any of them it is the limit in USD that is missing.
+        if isinstance(given, dict) and "limit_usd" not in given and any(f"limit_{unit}" in given for unit in _UNITS):
+            return {**given, "limit_usd": None}
+        return given
+
+    @field_validator("window")
+    @classmethod
+    def _known(cls, window: str) -> str:
+        window_of(window)
+        return window
+
+    @field_validator("time_zone")
+    @classmethod
+    def _on_the_map(cls, time_zone: str) -> str:
+        window_of("day", time_zone)
+        return time_zone
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> LimitFields:
+        units = [unit for unit in _UNITS if getattr(self, f"limit_{unit}") is not None]
+        if len(units) != 1:
+            raise ValueError(f"there must be exactly one of {', '.join(f'limit_{unit}' for unit in _UNITS)}")
+        return self
+
+    @property
+    def unit(self) -> str:
+        """What is limited."""
+        return next(unit for unit in _UNITS if getattr(self, f"limit_{unit}") is not None)
+
+    @property
+    def most(self) -> float:
+        """How much, in its unit."""
+        most: float = getattr(self, f"limit_{self.unit}")
+        return most
+
+
+class LimitConfig(LimitFields):
+    """One limit, for everybody together or for one kind of scope."""
 
     name: str = Field(min_length=1, description="What people call it; errors name it.")
-    limit_usd: float = Field(ge=0, le=9_000_000, description="The most that may be spent in the window, in USD.")
-    window: Literal["day", "month", "total"] = Field(description="Calendar window in UTC, or `total` for ever.")
+    scope: Literal["everybody", "organization", "team", "user", "key", "model", "provider", "tag", "end_user"] = Field(
+        "everybody",
+        description="Whose spending it limits; `end_user` is the `user` in the request, or `x-helix-end-user`; `model`"
+        " the name that was asked for.",
+    )
+    of: str | None = Field(
+        None, min_length=1, description="Which organization, team, …; unset: each of them by itself has this limit."
+    )
+
+    @model_validator(mode="after")
+    def _everybody_has_no_name(self) -> LimitConfig:
+        if self.of is not None and self.scope == "everybody":
+            raise ValueError("`of` says which one of a scope it is; write `scope` too")
+        return self
+
+    @property
+    def whose(self) -> str:
+        """The scope in words."""
+        if self.scope == "everybody":
+            return ""
+        return f" of {self.scope} {self.of!r}" if self.of is not None else f" of each {self.scope}"
+
+    @property
+    def sum(self) -> tuple[object, ...]:
+        """What tells the sum that it looks at from others."""
+        return (self.scope, self.of, window_of(self.window, self.time_zone).stem, self.unit)
 
 
 class BudgetConfig(Section):
-    """Spending inside hard limits."""
+    """Spending inside limits."""
 
     enabled: bool = Field(True, description="Whether spending is counted and limited.")
-    limits: tuple[LimitConfig, ...] = Field(
-        (), description="Limits for everybody together; a key's own are made with the key."
-    )
+    limits: tuple[LimitConfig, ...] = Field((), description="Limits; a key's own are made with the key.")
     default_max_output_tokens: int = Field(
-        4096, ge=1, description="Output tokens to reserve for where the caller gives no cap."
+        4096,
+        ge=1,
+        description="The cap on an answer where neither the caller nor the price table gives one: reserved for, and"
+        " sent to the provider.",
+    )
+    min_output_tokens: int = Field(
+        256,
+        ge=1,
+        description="Where the rest of a budget cannot pay for an answer as long as the caller's cap, the request goes"
+        " on with the cap that it can pay for; it is refused where that is under this (or under the caller's own).",
     )
     unpriced: Literal["refuse", "allow"] = Field(
-        "refuse", description="Whether a model without a price may be used by callers who have a limit."
+        "refuse", description="Whether a model without a price may be used by callers who have a limit in USD."
     )
     price_table: Path | None = Field(
         None, description="A price table in LiteLLM's form, a JSON file; without one, the table that LiteLLM brings."
     )
     on_outage: Outage = Field("refuse", description="`pass` lets requests through unbooked while the ledger is gone.")
+    abandoned: Literal["release", "charge"] = Field(
+        "release",
+        description="What becomes of what a request held whose gateway died: it is free again, or booked as used, until"
+        " the request is settled all the same.",
+    )
 
     @field_validator("limits")
     @classmethod
     def _one_a_window(cls, limits: tuple[LimitConfig, ...]) -> tuple[LimitConfig, ...]:
-        names: dict[str, str] = {}
+        taken: dict[tuple[object, ...], LimitConfig] = {}
         for item in limits:
-            if item.window in names:
+            other = taken.setdefault((*item.sum, item.soft), item)
+            if other is not item:
                 raise ValueError(
-                    f"{names[item.window]!r} and {item.name!r} are both for the window {item.window!r}; "
+                    f"{other.name!r} and {item.name!r} are both for the window {item.window!r}{item.whose}; "
                     "write the lower of them"
                 )
-            names[item.window] = item.name
+        for item in limits:
+            hard = taken.get((*item.sum, False))
+            if item.soft and hard is not None and item.most >= hard.most:
+                raise ValueError(f"{item.name!r} warns no sooner than {hard.name!r} refuses; write less than that")
         return limits
 
 

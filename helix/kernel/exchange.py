@@ -60,6 +60,7 @@ class Exchange:
         "_says_once",
         "body_timeout_seconds",
         "dialect",
+        "end_user",
         "error_code",
         "id",
         "max_body_bytes",
@@ -83,6 +84,8 @@ class Exchange:
         self.started_at = time.time()
         self.principal: Principal | None = None
         self.record = Record()
+        self.end_user = ""
+        """Whom the request names as its user, in the caller's own words, which no stage has changed yet."""
         self.usage_hidden = False
         """Whether some stage asked for usage that the caller did not ask for; that stage takes it out of the stream."""
         self.error_code = ""
@@ -151,6 +154,7 @@ class Exchange:
         if self.dialect is not None:
             self.dialect.check(payload)
         self._body, self._payload = body, payload
+        self.end_user = self.end_user or _end_user(payload)
         if self.on_read is not None:
             self.on_read()
 
@@ -322,6 +326,15 @@ class EventReader:
         return found
 
 
+def _end_user(payload: dict[str, Any]) -> str:
+    """OpenAI's `user`, or `safety_identifier`, which takes its place; Anthropic's `metadata.user_id`."""
+    metadata = payload.get("metadata")
+    named = payload.get("user") or payload.get("safety_identifier")
+    if not named and isinstance(metadata, dict):
+        named = metadata.get("user_id")
+    return named if isinstance(named, str) else ""
+
+
 def attach(scope: Scope, receive: Receive) -> Exchange:
     """The exchange of this request, made where there is none; its body is not read yet.
 
@@ -337,6 +350,7 @@ def attach(scope: Scope, receive: Receive) -> Exchange:
         exchange.id, exchange.principal, exchange.record = outer.id, outer.principal, outer.record
         exchange.started, exchange.started_at = outer.started, outer.started_at
         exchange.usage_hidden, exchange.stand_ins = outer.usage_hidden, outer.stand_ins
+        exchange.end_user = outer.end_user
         exchange.max_body_bytes, exchange.body_timeout_seconds = outer.max_body_bytes, outer.body_timeout_seconds
     else:
         exchange.scope = scope

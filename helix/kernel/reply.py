@@ -6,13 +6,13 @@ from typing import Any
 
 import orjson
 
-from helix.kernel.errors import HelixError, UpstreamStatus
+from helix.kernel.errors import Headers, HelixError, UpstreamStatus
 from helix.kernel.exchange import KEY, Exchange
 from helix.kernel.sse import encode
 from helix.kernel.types import ASGIApp, Message, Receive, Scope, Send
 from helix.kernel.wire import CHAT, dialect_of
 
-__all__ = ["Guard", "error_reply", "json_reply", "refuse"]
+__all__ = ["Guard", "error_reply", "json_reply", "refuse", "telling"]
 
 
 def refuse(error: HelixError) -> ASGIApp:
@@ -35,6 +35,18 @@ def json_reply(status: int, value: Any, headers: tuple[tuple[str, str], ...] = (
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
     return app
+
+
+def telling(send: Send, told: Headers) -> Send:
+    """A send that adds headers to the reply."""
+    headers = [(name.encode(), value.encode()) for name, value in told]
+
+    async def tap(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], *headers]}
+        await send(message)
+
+    return tap
 
 
 def error_reply(error: HelixError, scope: Scope) -> tuple[int, list[tuple[bytes, bytes]], bytes]:

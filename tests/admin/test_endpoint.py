@@ -63,7 +63,7 @@ async def test_a_caller_who_is_no_administrator_is_refused(api: Api) -> None:
         (
             '{"name": "a", "budgets": [{"limit_usd": 1, "window": "secret-value"}]}',
             "budgets.0.window",
-            "'day', 'month'",
+            "'day', 'week', 'month'",
         ),
         ('{"name": "a", "budgets": [{"limit_usd": -1, "window": "day"}]}', "budgets.0.limit_usd", "greater than"),
         (

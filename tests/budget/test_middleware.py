@@ -343,7 +343,7 @@ async def test_a_request_that_the_budget_cannot_pay_is_refused(make: Make, ledge
         calls.append(scope)
 
     seen: list[Any] = []
-    budget = make(app, observe=lambda stage, facts: seen.append(facts))
+    budget = make(app, min_output_tokens=1000, observe=lambda stage, facts: seen.append(facts))
     reply = await post(budget, chat_request(max_tokens=1000))
     assert reply.status == 429
     error = reply.json()["error"]
@@ -360,7 +360,7 @@ async def test_a_request_that_the_budget_cannot_pay_is_refused(make: Make, ledge
 async def test_a_refusal_on_messages_has_anthropics_form(make: Make) -> None:
     """An Anthropic client understands it."""
     request = {"model": "priced", "max_tokens": 1000, "messages": [{"role": "user", "content": "hi"}]}
-    reply = await post(make(answers({})), request, "/v1/messages")
+    reply = await post(make(answers({}), min_output_tokens=1000), request, "/v1/messages")
     assert reply.status == 429
     assert reply.json()["type"] == "error"
     assert reply.json()["error"]["type"] == "rate_limit_error"

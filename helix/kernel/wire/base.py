@@ -118,6 +118,14 @@ class Dialect(ABC):
     def max_output_tokens(self, request: Json) -> int | None:
         """The caller's cap on output tokens, or None."""
 
+    def capped(self, request: Json, tokens: int) -> Json | None:
+        """The same request with this cap on output tokens; None where there is no such thing."""
+        return None
+
+    def least_output_tokens(self, request: Json) -> int:
+        """The smallest cap with which a provider takes the request."""
+        return 1
+
     def choices(self, request: Json) -> int:
         """How many answers the caller asks for at once; the cap on output tokens holds for each."""
         return 1

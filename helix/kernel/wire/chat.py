@@ -136,6 +136,12 @@ class Chat(ChoicesDialect):
         """`max_completion_tokens`, or the older `max_tokens`."""
         return request.get("max_completion_tokens") or request.get("max_tokens")
 
+    def capped(self, request: Json, tokens: int) -> Json:
+        """In the fields that the caller chose; `max_completion_tokens` where there is none, since `max_tokens` is
+        refused by models that think."""
+        given = {key: tokens for key in ("max_completion_tokens", "max_tokens") if request.get(key) is not None}
+        return {**request, **(given or {"max_completion_tokens": tokens})}
+
     def choices(self, request: Json) -> int:
         """`n`."""
         return request.get("n") or 1

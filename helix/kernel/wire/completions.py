@@ -88,6 +88,10 @@ class Completions(ChoicesDialect):
         """`max_tokens`."""
         return request.get("max_tokens")
 
+    def capped(self, request: Json, tokens: int) -> Json:
+        """In `max_tokens`."""
+        return {**request, "max_tokens": tokens}
+
     def choices(self, request: Json) -> int:
         """`best_of` or `n`, for each prompt."""
         prompt = request.get("prompt")

@@ -132,6 +132,15 @@ class Messages(Dialect):
         """`max_tokens`."""
         return request.get("max_tokens")
 
+    def capped(self, request: Json, tokens: int) -> Json:
+        """In `max_tokens`."""
+        return {**request, "max_tokens": tokens}
+
+    def least_output_tokens(self, request: Json) -> int:
+        """One more than what the caller lets it think."""
+        thinking = fields(request, "thinking").get("budget_tokens")
+        return thinking + 1 if isinstance(thinking, int) else 1
+
     # The whole answer
 
     def answer_texts(self, answer: Json) -> list[Text]:

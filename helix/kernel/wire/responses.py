@@ -133,6 +133,14 @@ class Responses(Dialect):
         """`max_output_tokens`, reasoning included."""
         return request.get("max_output_tokens")
 
+    def capped(self, request: Json, tokens: int) -> Json:
+        """In `max_output_tokens`."""
+        return {**request, "max_output_tokens": tokens}
+
+    def least_output_tokens(self, request: Json) -> int:
+        """16: OpenAI takes no fewer."""
+        return 16
+
     # The whole answer
 
     def answer_texts(self, answer: Json) -> list[Text]:

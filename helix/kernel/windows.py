@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
-__all__ = ["CALENDAR", "STEPS", "Period", "Window", "window_of"]
+__all__ = ["ALLOWED", "CALENDAR", "STEPS", "Period", "Window", "window_of"]
 
 STEPS = 60
 """Buckets to the length of a rolling window; the ledger's scripts say the same."""
@@ -29,6 +29,9 @@ CALENDAR = {
     "total": "in all",
 }
 """The windows that have a name, and how people say them."""
+
+ALLOWED = f"one of {str(list(CALENDAR))[1:-1]}, or a length from 1m to 366d such as 90m, 24h or 30d"
+"""What a window can be, in words."""
 
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _MAX_SECONDS = 366 * 86_400
@@ -136,8 +139,5 @@ def window_of(window: str, time_zone: str = "UTC") -> Window:
     span = _SPAN.fullmatch(window)
     seconds = int(span[1]) * _SECONDS[span[2]] if span is not None else 0
     if not 0 < seconds <= _MAX_SECONDS:
-        raise ValueError(
-            f"a budget's window must be one of {', '.join(CALENDAR)}, or a length from 1m to 366d such as 90m, 24h or "
-            f"30d, not {window!r}"
-        )
+        raise ValueError(f"a budget's window must be {ALLOWED}, not {window!r}")
     return Window(window, zone, seconds)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from helix.budget.windows import STEPS, window_of
+from helix.kernel.windows import STEPS, window_of
 
 
 def ms(at: str) -> int:
@@ -83,7 +83,7 @@ def test_windows_of_the_same_length_are_the_same() -> None:
 @pytest.mark.parametrize("wrong", ["fortnight", "", "0m", "-1h", "30s", "1.5h", "367d", "99999999h", "1y", "DAY"])
 def test_an_unknown_window_is_an_error_that_names_what_is_known(wrong: str) -> None:
     """Too short, too long, or no window at all."""
-    with pytest.raises(ValueError, match=r"window must be one of minute, .* or a length from 1m to 366d"):
+    with pytest.raises(ValueError, match=r"window must be one of 'minute', .* or a length from 1m to 366d"):
         window_of(wrong)
 
 
