@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import chain
 
-from helix.cache.guards.lexicon import entry, undone
+from helix.cache.guards.kinship import against, contrary, meanings
 from helix.cache.guards.reading import Reading, Token
 from helix.cache.guards.spelling import is_slip, is_usual
 
-__all__ = ["Alignment", "align", "are_opposites"]
+__all__ = ["Alignment", "align"]
 
 _SYNONYM = 0.9
 """How much of a word its synonym accounts for: few are one in every sense."""
+_MOST_COMPARED = 400
+"""Beyond so many pairs of words without a partner, no slip of the hand makes two texts one."""
 _SHADE = 0.5
+"""How much of a word another degree or particle leaves unaccounted for."""
 _PARTICLES = frozenset("up down off on out in over through".split())
 _CONTEXT_WORDS = 20
 """Texts that share so many words at their ends are judged by what differs as well."""
@@ -56,18 +57,19 @@ def align(one: Reading, other: Reading) -> Alignment:
     credit = 2.0 * len(pairs) - sum(_shade(one.tokens, at, other.tokens, there) for at, there in pairs.items())
     opposites: list[tuple[int, int]] = []
     if rest and others:
-        opposites = _pair(one, other, rest, others, are_opposites)
+        mine, theirs = one.tokens, other.tokens
+        opposites = _pair_by(rest, others, lambda at: against(mine[at].lower), lambda at: contrary(theirs[at].lower))
         pairs.update(opposites)
         if len(opposites) % 2 == 0:
             credit += 2 * _SYNONYM * len(opposites)
-        for at, there in _pair(one, other, rest, others, _are_synonyms):
-            pairs[at] = there
-            credit += 2 * _SYNONYM
-    if rest or others:
+        synonyms = _pair_by(rest, others, lambda at: _meanings(mine[at]), lambda at: _meanings(theirs[at]))
+        pairs.update(synonyms)
+        credit += 2 * _SYNONYM * len(synonyms)
+    if (rest or others) and len(rest) * len(others) <= _MOST_COMPARED:
         credit += _pair_stretches(one, other, rest, others, pairs)
-        for at, there in _pair(one, other, rest, others, _is_misspelt):
-            pairs[at] = there
-            credit += 2
+        misspelt = _pair_misspelt(one.tokens, other.tokens, rest, others)
+        pairs.update(misspelt)
+        credit += 2 * len(misspelt)
     return _judged(one, other, pairs, opposites, rest, others, credit / total)
 
 
@@ -125,13 +127,38 @@ def _particle(tokens: Sequence[Token], at: int) -> str:
     return following if following in _PARTICLES else ""
 
 
-def _pair(
-    one: Reading, other: Reading, rest: list[int], others: list[int], alike: Callable[[Token, Token], bool]
+def _pair_by(
+    rest: list[int],
+    others: list[int],
+    keys: Callable[[int], Iterable[str]],
+    other_keys: Callable[[int], Iterable[str]],
 ) -> list[tuple[int, int]]:
+    """Pair the words that have a key in common, in the order of the texts, and take them out."""
+    by_key: dict[str, list[int]] = {}
+    for there in others:
+        for key in other_keys(there):
+            by_key.setdefault(key, []).append(there)
+    found: dict[int, int] = {}
+    for at in rest if by_key else ():
+        near = [there for key in keys(at) for there in by_key.get(key, ()) if there not in found]
+        if near:
+            found[min(near)] = at
+    rest[:] = [at for at in rest if at not in found.values()]
+    others[:] = [there for there in others if there not in found]
+    return [(at, there) for there, at in found.items()]
+
+
+def _pair_misspelt(
+    one: Sequence[Token], other: Sequence[Token], rest: list[int], others: list[int]
+) -> list[tuple[int, int]]:
+    """Pair words of which one is the other, misspelt: one slip apart, and not both words of the language."""
     found = []
+    odd = {there for there in others if not is_usual(other[there].lower)}
     for at in list(rest):
-        for there in others:
-            if alike(one.tokens[at], other.tokens[there]):
+        for there in others if not is_usual(one[at].lower) else [there for there in others if there in odd]:
+            slip = is_slip(one[at].lower, other[there].lower)
+            # Names and unknown words differ by a letter ("Iran", "Iraq"): there, only swapped neighbours are a slip.
+            if slip == "swapped" or (slip is not None and not (one[at].name and other[there].name)):
                 found.append((at, there))
                 rest.remove(at)
                 others.remove(there)
@@ -139,68 +166,23 @@ def _pair(
     return found
 
 
-@lru_cache(maxsize=32768)
-def _opposites(word: str) -> frozenset[str]:
-    known = entry(word)
-    return known.opposites if known is not None else frozenset()
-
-
-def are_opposites(one: Token, other: Token) -> bool:
-    """Whether a word means the contrary of another, or undoes it."""
-    return (
-        any(not _opposites(base).isdisjoint(other.bases) for base in one.bases)
-        or any(not _opposites(base).isdisjoint(one.bases) for base in other.bases)
-        or not undone(one.lower).isdisjoint(other.bases)
-        or not undone(other.lower).isdisjoint(one.bases)
-    )
-
-
-@lru_cache(maxsize=32768)
-def _senses(word: str) -> frozenset[str]:
-    known = entry(word)
-    return known.senses if known is not None else frozenset()
-
-
-@lru_cache(maxsize=32768)
-def _root(word: str) -> str:
-    known = entry(word)
-    return known.root or word if known is not None else word
-
-
-def _are_synonyms(one: Token, other: Token) -> bool:
-    if one.name == 2 or other.name == 2:
-        return False
-    senses = set(chain.from_iterable(map(_senses, one.bases)))
-    if not senses.isdisjoint(chain.from_iterable(map(_senses, other.bases))):
-        return True
-    return not set(map(_root, one.bases)).isdisjoint(map(_root, other.bases))
-
-
-def _is_misspelt(one: Token, other: Token) -> bool:
-    """Whether one of two words is the other, misspelt: one slip apart, and not both words of the language."""
-    if one.kind != "word" or other.kind != "word":
-        return False
-    slip = is_slip(one.lower, other.lower)
-    if slip is None or (is_usual(one.lower) and is_usual(other.lower)):
-        return False
-    # Names and unknown words differ by a letter ("Iran", "Iraq"): for those, only swapped neighbours are a slip.
-    return slip == "swapped" or not (one.name and other.name)
+def _meanings(token: Token) -> frozenset[str]:
+    return meanings(token.lower) if token.name < 2 else frozenset()
 
 
 def _pair_stretches(one: Reading, other: Reading, rest: list[int], others: list[int], pairs: dict[int, int]) -> float:
     """Account for words run together or cut in two: "login" and "log in", "newyork" and "new york"; the credit."""
     credit = 0.0
+    there = {_written(other, stretch): stretch for stretch in _stretches(other, others)}
     for stretch in _stretches(one, rest):
-        written = _written(one, stretch)
-        for there in _stretches(other, others):
-            if written == _written(other, there):
-                mine = [at for at in stretch if at in rest]
-                theirs = [at for at in there if at in others]
-                credit += len(mine) + len(theirs)
-                rest[:] = [at for at in rest if at not in mine]
-                others[:] = [at for at in others if at not in theirs]
-                pairs.update(zip(mine, theirs, strict=False))
-                break
+        alike = there.get(_written(one, stretch))
+        if alike is not None:
+            mine = [at for at in stretch if at in rest]
+            theirs = [at for at in alike if at in others]
+            credit += len(mine) + len(theirs)
+            rest[:] = [at for at in rest if at not in mine]
+            others[:] = [at for at in others if at not in theirs]
+            pairs.update(zip(mine, theirs, strict=False))
     return credit
 
 

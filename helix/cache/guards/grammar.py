@@ -85,6 +85,8 @@ CONTRACTIONS = {
     **{
         short: tuple(full.split())
         for short, full in (
+            *((f"{verb}'ve", f"{verb} have") for verb in ("could", "should", "would", "might", "must")),
+            ("that'd", "that would"),
             ("cannot", "can not"),
             ("im", "i am"),
             ("ive", "i have"),

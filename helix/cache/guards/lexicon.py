@@ -12,7 +12,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import NamedTuple
 
-__all__ = ["Entry", "bases", "entry", "is_known"]
+__all__ = ["Entry", "bases", "entry", "undone"]
 
 
 class Entry(NamedTuple):
@@ -106,11 +106,6 @@ def bases(form: str) -> frozenset[str]:
                 if known is not None and not set(known.parts).isdisjoint(parts):
                     found.add(base)
     return frozenset(found)
-
-
-def is_known(form: str) -> bool:
-    """Whether a lower-case word, in any of its forms, is in the lexicon."""
-    return bool(bases(form))
 
 
 @lru_cache(maxsize=4096)

@@ -52,21 +52,23 @@ def same_roles(one: Reading, other: Reading, pairs: Alignment) -> bool:
     if _change_neighbours(one, other, pairs):
         return False
     mine, theirs = _cast(one), _cast(other)
-    players = [
+    together: dict[
+        tuple[int, int, bool], list[tuple[str | int, str | int]]
+    ] = {}  # the parts of words, by their clauses
+    roles = [
         (role, theirs.words[pairs.pairs[at]], False)
         for at, role in mine.words.items()
         if pairs.pairs.get(at) in theirs.words
     ]
     shared = mine.pronouns.keys() & theirs.pronouns.keys()
-    players += [(mine.pronouns[word], theirs.pronouns[word], word in _SPEAKERS) for word in sorted(shared)]
+    roles += [(mine.pronouns[word], theirs.pronouns[word], word in _SPEAKERS) for word in sorted(shared)]
+    for role, now, speaks in roles:
+        if role.clause not in mine.mutual and now.clause not in theirs.mutual:
+            together.setdefault((role.clause, now.clause, speaks), []).append((role.part, now.part))
     return not any(
-        left[2] == right[2]
-        and left[0].clause == right[0].clause
-        and left[1].clause == right[1].clause
-        and left[0].clause not in mine.mutual
-        and left[1].clause not in theirs.mutual
-        and _have_swapped(left[0].part, right[0].part, left[1].part, right[1].part)
-        for left, right in combinations(players, 2)
+        _have_swapped(here, there, now_here, now_there)
+        for parts in together.values()
+        for (here, now_here), (there, now_there) in combinations(parts, 2)
     )
 
 
