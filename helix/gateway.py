@@ -26,6 +26,9 @@ from helix.budget.row import read_row
 from helix.budget.scopes import Identity, Rules, identity_of
 from helix.cache import CacheMiddleware
 from helix.cache.eligibility import Eligibility
+from helix.cache.promise.calibration import Calibration
+from helix.cache.promise.checks import CheckBudget
+from helix.cache.promise.learning import Promise
 from helix.cache.redis import RedisCacheStore
 from helix.cache.stampede import Sharing
 from helix.cache.storable import Storable
@@ -191,7 +194,18 @@ def build_app(config: Config, parts: Parts) -> Gateway:
             store=cache,
             embedder=parts.embedder,
             mode=helix.cache.mode,
-            threshold=helix.cache.semantic.threshold,
+            promise=Promise(
+                max_false_hit_rate=helix.cache.semantic.max_false_hit_rate,
+                confidence=helix.cache.semantic.confidence,
+                check_share=helix.cache.semantic.checks.share,
+                least_similarity=helix.cache.semantic.threshold,
+            ),
+            calibration=_calibration(config),
+            checks=CheckBudget(
+                per_minute=helix.cache.semantic.checks.per_minute,
+                usd_per_day=helix.cache.semantic.checks.usd_per_day,
+            ),
+            judge=helix.cache.semantic.judge,
             ttl_seconds=helix.cache.ttl_seconds,
             share=helix.cache.share,
             on_outage=helix.cache.on_outage,
@@ -280,6 +294,18 @@ def _identify(router: Router) -> Callable[[Exchange], Identity]:
         return tuple(dict.fromkeys(name.partition("/")[0] for name in router.leads_to(model)))
 
     return lambda exchange: {**identity_of(exchange), "provider": providers(exchange.model)}
+
+
+def _calibration(config: Config) -> Calibration | None:
+    path = config.helix.cache.semantic.calibration
+    if path is None:
+        return None
+    try:
+        return Calibration.read(path)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        place = "helix.cache.semantic.calibration"
+        raise ConfigError(f"{place}: {path} cannot be read: {reason}", place) from None
 
 
 def _price(router: Router, file: Path | None = None) -> GroupPrices:

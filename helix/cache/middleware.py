@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 from helix.cache.directives import read_directives
 from helix.cache.eligibility import Eligibility
 from helix.cache.flight import Flight, Lease
 from helix.cache.flight.flight import MAX_FLIGHT_BYTES
+from helix.cache.guards import compare
 from helix.cache.memory import MemoryCacheStore
 from helix.cache.partition import Share, partition_by
+from helix.cache.promise.answers import Answers
+from helix.cache.promise.calibration import Calibration
+from helix.cache.promise.checks import CheckBudget, ask_inside, judged_by
+from helix.cache.promise.learning import Learning, Promise
 from helix.cache.replay import Reply
 from helix.cache.stampede import Part, Sharing, Stampede
 from helix.cache.storable import Storable
@@ -45,9 +52,14 @@ class CacheMiddleware:
       closed with the app; a store that is passed in is its owner's to close.
     - `embedder`: None builds a SentenceTransformerEmbedder of the installed model when the semantic tier is first used.
     - `mode`: "exact", "semantic", or "hybrid" for both, the exact tier first.
-    - `threshold`: least cosine similarity of a semantic hit; callers may raise it by `x-helix-cache-threshold`. The
-      default is the least at which all-MiniLM-L6-v2 has no false hit on medical question pairs (MQP); of banking77's
-      questions, streamed in order, it answers 1.1 % wrongly at 0.90 and 0.3 % at 0.95.
+    - `promise`: how many requests may get a wrong answer from near, with which confidence, and how that is found out.
+    - `threshold`: a cosine similarity below which nothing is served, whatever the promise would permit; callers may
+      raise it by `x-helix-cache-threshold`. None leaves the promise's own.
+    - `calibration`: what the embedder's similarities mean; None takes the one that comes with Helix for it, if any.
+    - `checks`: what comparing hits with the upstream's own answers may cost. A check is sent through `app`, in the
+      background, as the caller.
+    - `judge`: the model, as callers name it, that decides where words and vectors leave a doubt whether two answers say
+      the same. None leaves the doubt, which counts against the promise.
     - `ttl_seconds`: how long an answer is kept; callers may shorten it by `x-helix-cache-ttl`.
     - `share`: whose requests share answers: those of one "key" (or credential), "user", "team", "organization", or of
       "everyone"; `partition`, in its stead, is a rule of one's own: callers for whom it gives the same text share.
@@ -69,7 +81,11 @@ class CacheMiddleware:
         store: CacheStore | str | None = None,
         embedder: Embedder | None = None,
         mode: Mode = "hybrid",
-        threshold: float = 0.92,
+        promise: Promise | None = None,
+        threshold: float | None = None,
+        calibration: Calibration | None = None,
+        checks: CheckBudget | None = None,
+        judge: str | None = None,
         ttl_seconds: float = 3600.0,
         share: Share = "key",
         partition: Callable[[Exchange], str] | None = None,
@@ -85,7 +101,7 @@ class CacheMiddleware:
     ) -> None:
         if mode not in ("exact", "semantic", "hybrid"):
             raise ValueError(f"mode must be 'exact', 'semantic' or 'hybrid', not {mode!r}")
-        if not 0 < threshold <= 1:
+        if threshold is not None and not 0 < threshold <= 1:
             raise ValueError(f"threshold must be more than 0 and at most 1, not {threshold!r}")
         if on_outage not in ("pass", "refuse"):
             raise ValueError(f"on_outage must be 'pass' or 'refuse', not {on_outage!r}")
@@ -104,7 +120,7 @@ class CacheMiddleware:
             self._store,
             self._embedder,
             mode=mode,
-            threshold=threshold,
+            learning=partial(_learning, _promised(promise or Promise(), threshold), calibration),
             semantic_timeout_seconds=semantic_timeout_seconds,
             eligibility=eligibility or Eligibility(),
             secret=secret,
@@ -116,7 +132,9 @@ class CacheMiddleware:
         self._price = price
         self._observe = observe
         self._max_answer_bytes = max_answer_bytes
-        self._storing: set[asyncio.Task[None]] = set()
+        self._checks = checks or CheckBudget()
+        self._judge = judge
+        self._storing: set[asyncio.Task[Any]] = set()
         self._whose = Whose(secret)
         self._uses = Uses()
         self._stampede = Stampede(Sharing() if stampede is None else stampede) if stampede is not False else None
@@ -127,8 +145,10 @@ class CacheMiddleware:
 
     async def close(self) -> None:
         """Wait for what is being stored, then close what this stage opened itself."""
-        if self._storing:
-            await asyncio.wait(self._storing, timeout=5.0)
+        deadline = time.monotonic() + 5.0
+        while self._storing and (left := deadline - time.monotonic()) > 0:  # what is stored is then learned from
+            await asyncio.wait(self._storing, timeout=left)
+        await self._tiers.tell()
         await self._uses.close()
         if self._stampede is not None:
             await self._stampede.close()
@@ -183,6 +203,8 @@ class CacheMiddleware:
             elif found.entry is not None:
                 self._count(found.entry, asked)
                 await self._replay(exchange, dialect, found, found.entry, send)
+                if asked is not None:
+                    self._after_hit(exchange, found, asked)
             elif asked is not None and asked.wish.only_if_cached:
                 error = NotCached("no answer is cached, and 'cache-control' allows no other")
                 await refuse(error)(exchange.scope, exchange.receive, send)
@@ -237,6 +259,31 @@ class CacheMiddleware:
         exchange.record.cache["saved_nano_usd"] = saved.nano_usd
         return [(b"x-helix-saved-usd", str(saved).encode())]
 
+    def _after_hit(self, exchange: Exchange, found: Finding, asked: Asked) -> None:
+        decision = found.decision
+        if decision is None or found.status != "semantic" or len(self._storing) >= MAX_STORING:
+            return
+        if decision.checks and asked.wish.stores and self._checks.admits():
+            self._later(self._check(exchange, found, asked))
+        elif self._tiers.is_due(found.scope):
+            self._later(self._tiers.tell(found.scope))
+
+    async def _check(self, exchange: Exchange, found: Finding, asked: Asked) -> None:
+        """Ask upstream what the caller was just given from the cache, and learn from it."""
+        store = await self._store.open()
+        try:
+            if not await self._checks.affords(store):
+                return
+            said = await ask_inside(self.app, exchange, asked.dialect, asked.request)
+            if said is None:
+                return
+            await self._checks.spend(said.cost, store)
+        except BackendUnavailable:
+            return  # what cannot be counted is not checked
+        answer = self._storable.why_not(asked.dialect, said.answer)
+        if answer is None and asked.dialect.is_complete(said.answer):
+            await self._keep(exchange, found, asked, said.answer, said.model, was_served=True)
+
     # A miss
 
     async def _pass_on(
@@ -259,9 +306,7 @@ class CacheMiddleware:
                 if not dialect.is_complete(answer):
                     found.question = None
                 nonlocal storing
-                storing = asyncio.create_task(self._keep(exchange, found, asked, answer, model))
-                self._storing.add(storing)
-                storing.add_done_callback(self._stored)
+                storing = self._later(self._keep(exchange, found, asked, answer, model))
 
         guard = Guard(send)
         stores = asked is not None and asked.wish.stores and found.stores
@@ -280,8 +325,24 @@ class CacheMiddleware:
             await guard.fail(error, exchange)
         return storing
 
-    async def _keep(self, exchange: Exchange, found: Finding, asked: Asked, answer: dict[str, Any], model: str) -> None:
-        """Store an answer; a task of its own, so that neither the caller's patience nor his leaving matters."""
+    def _later(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Do something as a task of its own, so that neither the caller's patience nor his leaving matters."""
+        task = asyncio.create_task(work)
+        self._storing.add(task)
+        task.add_done_callback(self._stored)
+        return task
+
+    async def _keep(
+        self,
+        exchange: Exchange,
+        found: Finding,
+        asked: Asked,
+        answer: dict[str, Any],
+        model: str,
+        *,
+        was_served: bool = False,
+    ) -> None:
+        """Store an answer; what it teaches is learned when others may have it already."""
         body = exchange.encode_answer(answer)
         if len(body) > self._max_answer_bytes:
             return
@@ -303,14 +364,22 @@ class CacheMiddleware:
         ttl_seconds = self._ttl_seconds
         if asked.wish.ttl_seconds is not None:
             ttl_seconds = min(ttl_seconds, asked.wish.ttl_seconds)
-        await self._tiers.keep(found, asked, entry, ttl_seconds)
+        if await self._tiers.keep(found, asked, entry, ttl_seconds):
+            judge = None if self._judge is None else judged_by(self._judge, self.app, exchange)
+            self._later(self._teach(found, entry, Answers(judge), was_served=was_served))
+
+    async def _teach(self, found: Finding, entry: Entry, answers: Answers, *, was_served: bool) -> None:
+        verdict = await self._tiers.teach(found, entry, answers, was_served=was_served)
+        if verdict is not None and was_served and self._observe is not None:
+            given = "" if found.entry is None else found.entry.id
+            self._observe("cache.check", {"verdict": verdict.value, "entry": given})
 
     def _count(self, entry: Entry, asked: Asked | None) -> None:
         catalog = getattr(self._store.value, "catalog", None)  # not every store has one
         if catalog is not None and asked is not None:
             self._uses.note(catalog, entry.id, self._whose.partition(asked.partition))
 
-    def _stored(self, task: asyncio.Task[None]) -> None:
+    def _stored(self, task: asyncio.Task[Any]) -> None:
         self._storing.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             # A fault of ours. Its message may repeat what was stored, so only its kind is told.
@@ -327,6 +396,14 @@ class CacheMiddleware:
                 record[name] = value
         record["tier_ms"] = found.tier_ms
         record["ms"] = (time.perf_counter() - started) * 1000
+
+
+def _promised(promise: Promise, threshold: float | None) -> Promise:
+    return promise if threshold is None else replace(promise, least_similarity=threshold)
+
+
+def _learning(promise: Promise, calibration: Calibration | None, embedder: str) -> Learning:
+    return Learning(promise, calibration or Calibration.packaged(embedder), compare)
 
 
 def _is_cacheable(exchange: Exchange) -> bool:

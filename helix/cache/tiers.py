@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -11,9 +12,11 @@ from helix.cache.breaker import Breaker
 from helix.cache.directives import Directives
 from helix.cache.eligibility import Eligibility
 from helix.cache.flight import Lease
-from helix.cache.guards import compare
 from helix.cache.key import entry_id, exact_key, key_of, scope_key, stand_ins_of
 from helix.cache.neutral import written_as
+from helix.cache.promise.answers import Answers
+from helix.cache.promise.learning import NEIGHBOURS, Decision, Learning, Verdict
+from helix.cache.promise.teaching import teach
 from helix.cache.translation import fitting
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.lifecycle import Resource
@@ -23,9 +26,6 @@ from helix.kernel.wire import Dialect, Question
 __all__ = ["Asked", "Finding", "Mode", "Tiers", "is_fresh"]
 
 Mode: TypeAlias = Literal["exact", "semantic", "hybrid"]
-
-NEIGHBOURS = 5
-"""How many near questions are tried before it is a miss: with one, a veto loses the hits that the next would give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Finding:
     `similarity` is that of the hit, or of the nearest question where a guard vetoed it (`veto`); `nearest` that of the
     nearest question, whatever came of it. `outage` names what was asked in vain. `question` is set where others who ask
     nearly the same may be given the answer, `ineligible` says why they may not; `scope` and `vector` are known once it
-    was embedded. `stores` is false where nothing is to be kept either.
+    was embedded, `decision` once its neighbours were found. `stores` is false where nothing is to be kept either.
     """
 
     key: str
@@ -66,14 +66,15 @@ class Finding:
     stores: bool = True
     scope: str = ""
     vector: Vector | None = None
+    decision: Decision | None = None
     tier_ms: dict[str, float] = field(default_factory=dict)
 
 
 class Tiers:
     """Looks in a store by key and by nearness, and writes to it; spares requests the wait for what is down.
 
-    `threshold` is the least cosine similarity of a semantic hit. `semantic_timeout_seconds` bounds embedding and search
-    together; loading the model at first use is not counted.
+    `learning` makes the learning of an embedder's name, once that is known. `semantic_timeout_seconds` bounds embedding
+    and search together; loading the model at first use is not counted.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Tiers:
         embedder: Resource[Embedder],
         *,
         mode: Mode,
-        threshold: float,
+        learning: Callable[[str], Learning],
         semantic_timeout_seconds: float,
         eligibility: Eligibility,
         secret: str | bytes,
@@ -90,7 +91,8 @@ class Tiers:
         self._store = store
         self._embedder = embedder
         self._mode = mode
-        self._threshold = threshold
+        self._make_learning = learning
+        self._learning: Learning | None = None
         self._eligibility = eligibility
         self._key = key_of(secret)
         self._semantic_timeout_seconds = semantic_timeout_seconds
@@ -160,11 +162,15 @@ class Tiers:
             found.status = "bypass"
         return found
 
-    async def keep(self, found: Finding, asked: Asked, entry: Entry, ttl_seconds: float) -> None:
-        """Store an answer under the key that was looked for, findable by nearness too where it has a question."""
+    async def keep(self, found: Finding, asked: Asked, entry: Entry, ttl_seconds: float) -> bool:
+        """Store an answer under the key that was looked for, findable by nearness too where it has a question.
+
+        True where it is: then it may teach.
+        """
         if (self._mode == "semantic" and found.question is None) or not self._store_breaker.admits():
-            return
+            return False
         breaker = self._store_breaker
+        findable = False
         try:
             store = self._store.value or await self._store.open()
             if not found.vector or found.question is None:  # the exact tier need not wait for the model
@@ -180,10 +186,60 @@ class Tiers:
                     text=found.question.text,
                     vector=found.vector,
                 )
+                findable = True
         except Exception as error:
             breaker.failed(_outage(error))
         else:
             breaker.succeeded()
+        return findable
+
+    async def teach(
+        self, found: Finding, entry: Entry, answers: Answers, *, was_served: bool = False
+    ) -> Verdict | None:
+        """Compare an answer that was just kept with what its neighbours answer, by `answers`, and learn from it.
+
+        `was_served` says that the caller was given one of theirs; the verdict is on the one that was, or would have
+        been, given. None where there was none, or what is needed is out.
+        """
+        store, embedder = self._store.value, self._embedder.value
+        learning = self._learning
+        if learning is None or store is None or embedder is None or found.question is None:
+            return None
+        if not self._semantic_breaker.admits():
+            return None
+        try:
+            verdict = await teach(
+                learning,
+                answers,
+                found.decision,
+                found.question.text,
+                entry,
+                store=store,
+                embedder=embedder,
+                was_served=was_served,
+            )
+            await learning.flush(store, found.scope)
+        except Exception as error:
+            self._semantic_breaker.failed(_outage(error))
+            return None
+        self._semantic_breaker.succeeded()
+        return verdict
+
+    def is_due(self, scope: str) -> bool:
+        """Whether it is time to tell the other processes what happened in a scope."""
+        return self._learning is not None and self._learning.is_due(scope)
+
+    async def tell(self, scope: str | None = None) -> None:
+        """Tell the other processes what happened in a scope, or in all. What cannot be told now is kept."""
+        store = self._store.value
+        if self._learning is None or store is None or not self._semantic_breaker.admits():
+            return
+        try:
+            await self._learning.flush(store, scope)
+        except Exception as error:
+            self._semantic_breaker.failed(_outage(error))
+        else:
+            self._semantic_breaker.succeeded()
 
     # Inside
 
@@ -235,7 +291,9 @@ class Tiers:
                 async with asyncio.timeout(self._semantic_timeout_seconds):
                     await self._embed(found, asked, embedder)
                     if found.vector:
-                        await self._choose(found, asked, store)
+                        if self._learning is None:
+                            self._learning = self._make_learning(embedder.name)
+                        await self._choose(found, asked, store, self._learning)
             finally:
                 found.tier_ms["semantic"] = _ms_since(started)
         except TimeoutError:
@@ -281,28 +339,31 @@ class Tiers:
         else:
             self._semantic_breaker.succeeded()
 
-    async def _choose(self, found: Finding, asked: Asked, store: CacheStore) -> None:
-        """Take the nearest question that is near enough, passes the guards, and still has its answer."""
+    async def _choose(self, found: Finding, asked: Asked, store: CacheStore, learning: Learning) -> None:
+        """Take the answer that the promise permits, if one does and still is there."""
         if found.vector is None or found.question is None:
             return
-        threshold = max(self._threshold, asked.wish.threshold or 0.0)
-        for candidate in await store.near(found.scope, found.vector, count=NEIGHBOURS):
-            if found.nearest is None:
-                found.nearest = candidate.similarity
-            if not candidate.similarity >= threshold:  # nan is near to nothing
-                return
-            reason = compare(found.question.text, candidate.text).veto
-            if reason is not None:
-                if found.veto is None and candidate.similarity == found.nearest:
-                    found.veto, found.similarity = reason, candidate.similarity
-                continue
-            entry = await store.get(candidate.entry_id)
+        if not learning.knows(found.scope):
+            await learning.recall(found.scope, store)
+        candidates = await store.near(found.scope, found.vector, count=NEIGHBOURS)
+        decision = learning.decide(
+            found.scope, found.question.text, candidates, least_similarity=asked.wish.threshold or 0.0
+        )
+        found.decision = decision
+        if decision.neighbours:
+            nearest = decision.neighbours[0]
+            found.nearest = nearest.candidate.similarity
+            if nearest.veto is not None:
+                found.veto, found.similarity = nearest.veto, nearest.candidate.similarity
+        for neighbour in decision.serves:
+            entry = await store.get(neighbour.candidate.entry_id)
             if entry is not None and is_fresh(entry, asked.wish):
                 entry = fitting(entry, asked.dialect, asked.request, asked.form)
             else:
                 entry = None
             if entry is not None:
-                found.status, found.entry, found.similarity = "semantic", entry, candidate.similarity
+                found.status, found.entry, found.similarity = "semantic", entry, neighbour.candidate.similarity
+                learning.served(decision)
                 return
 
 

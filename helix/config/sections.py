@@ -192,10 +192,43 @@ class RedactConfig(Section):
         return value
 
 
+class ChecksConfig(Section):
+    """Which hits are also sent upstream, to learn whether they were right."""
+
+    share: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="Share of hits that is checked where errors are about as frequent as promised; fewer where they "
+        "are rarer, more where nothing is known. 0: none.",
+    )
+    per_minute: float = Field(30.0, ge=0, description="Checks a minute at the most, of each process.")
+    usd_per_day: float = Field(1.0, ge=0, description="What checks may cost a day (UTC), in all processes, in USD.")
+
+
 class SemanticConfig(Section):
     """Answers to questions that mean the same."""
 
-    threshold: float = Field(0.92, gt=0, le=1, description="Least cosine similarity of a hit; callers may raise it.")
+    max_false_hit_rate: float = Field(
+        0.01, gt=0, le=0.5, description="The most of the requests that may get a wrong answer to a near question."
+    )
+    confidence: float = Field(0.9, gt=0, le=0.999, description="With which probability that is to hold.")
+    checks: ChecksConfig = Field(
+        default_factory=ChecksConfig, description="Comparing hits with what the provider says, in the background."
+    )
+    judge: str | None = Field(
+        None,
+        description="Model, as callers name it, that decides whether two answers say the same where words and vectors "
+        "leave a doubt. Unset: what is in doubt counts against the promise.",
+    )
+    calibration: Path | None = Field(
+        None,
+        description="What `helix cache calibrate` wrote for the embedding model. Unset: the one that comes with Helix "
+        "for the default model; others serve by what checks have shown alone.",
+    )
+    threshold: float = Field(
+        0.6, gt=0, le=1, description="Cosine similarity below which nothing is served; callers may raise it."
+    )
     model: str | None = Field(
         None,
         description="A sentence-transformers name or folder. Unset: the all-MiniLM-L6-v2 that is installed with Helix.",
