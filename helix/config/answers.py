@@ -1,4 +1,4 @@
-"""The keys under `helix.cache.eligibility` and `helix.cache.storing`: what may be answered from the cache, and kept."""
+"""The keys under `helix.cache.eligibility`, `storing` and `quota`: what may be answered from the cache, and kept."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pydantic import Field
 
 from helix.config.base import Section
 
-__all__ = ["EligibilityConfig", "RuleConfig", "StoringConfig"]
+__all__ = ["EligibilityConfig", "QuotaConfig", "RuleConfig", "StoringConfig"]
 
 
 class RuleConfig(Section):
@@ -50,3 +50,10 @@ class StoringConfig(Section):
     refused: bool = Field(False, description="Answers that a provider's filter, or the model, refused.")
     truncated: bool = Field(False, description="Answers that were cut off at the cap on tokens.")
     tools: bool = Field(False, description="Answers that call tools.")
+
+
+class QuotaConfig(Section):
+    """The most that one partition, whoever shares answers by `share`, may keep; beyond it its own oldest go."""
+
+    entries: int = Field(0, ge=0, description="Entries; 0 is no limit.")
+    bytes: int = Field(0, ge=0, description="Bytes of answers with their questions and vectors; 0 is no limit.")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from helix.config.answers import EligibilityConfig, StoringConfig
+from helix.config.answers import EligibilityConfig, QuotaConfig, StoringConfig
 from helix.config.base import Section
 from helix.config.recognizers import RecognizerConfig
 from helix.kernel.windows import window_of
@@ -284,6 +284,7 @@ class CacheConfig(Section):
     )
     storing: StoringConfig = Field(default_factory=StoringConfig, description="Which answers are kept.")
     stampede: StampedeConfig = Field(default_factory=StampedeConfig, description="Equal requests in flight at once.")
+    quota: QuotaConfig = Field(default_factory=QuotaConfig, description="The most that one partition may keep.")
     ttl_seconds: Seconds = Field(3600.0, description="How long an answer is kept; callers may shorten it.")
     share: Share = Field("key", description="Who shares answers with whom.")
     encryption_keys: tuple[Annotated[SecretStr, Field(min_length=32)], ...] = Field(
