@@ -25,6 +25,8 @@ from helix.budget.redis import RedisLedger
 from helix.budget.row import read_row
 from helix.budget.scopes import Identity, Rules, identity_of
 from helix.cache import CacheMiddleware
+from helix.cache.catalog.quota import Quota
+from helix.cache.contents import CacheContents
 from helix.cache.eligibility import Eligibility
 from helix.cache.promise.calibration import Calibration
 from helix.cache.promise.checks import CheckBudget
@@ -163,7 +165,7 @@ def build_app(config: Config, parts: Parts) -> Gateway:
             keys=keys,
             ledger=ledger,
             limits=Rules(rules, secret=budget_secret).known,
-            cache=cache,
+            cache=None if cache is None else _contents(config, parts, cache),
             log=RequestLog(parts.store) if parts.store is not None else None,
             redact=_explained(config, parts) if parts.detector is not None else None,
             checks=_checks(keys, parts),
@@ -271,6 +273,7 @@ def _cache_store(config: Config, parts: Parts) -> RedisCacheStore:
             parts.redis_url,
             vector_type=cache.semantic.vector_type,
             encryption_keys=[key.get_secret_value() for key in cache.encryption_keys],
+            quota=Quota(**cache.quota.model_dump()),
         )
     except ValueError as error:
         raise ConfigError(f"helix.cache.encryption_keys: {error}", "helix.cache.encryption_keys") from None
@@ -429,6 +432,23 @@ def _allowed(config: Config) -> Callable[[Exchange], AllowList]:
         return found
 
     return allowed
+
+
+def _contents(config: Config, parts: Parts, cache: RedisCacheStore) -> CacheContents:
+    """The cache for administrators, whose texts are redacted as requests are."""
+    redact = None
+    if parts.detector is not None:
+        explained = _explained(config, parts)
+
+        async def redact(text: str) -> str:
+            return (await explained(text)).text
+
+    return CacheContents(
+        cache.catalog,
+        secret=_cache_secret(config, parts.key_secret),
+        embedder=None if config.helix.cache.mode == "exact" else parts.embedder,
+        redact=redact,
+    )
 
 
 def _explained(config: Config, parts: Parts) -> Redactor:

@@ -20,17 +20,29 @@ from starlette.responses import Response
 
 from helix import __version__
 from helix.admin.answers import Document
-from helix.admin.backends import Check, Keys, Redaction, Redactor, RequestLog, Spending, StoredKey
-from helix.admin.contents import cache_endpoints, redact_endpoints
+from helix.admin.backends import Cache, Check, Keys, Redaction, Redactor, RequestLog, Spending, StoredKey
+from helix.admin.cache import cache_endpoints
 from helix.admin.endpoint import Answer, Authorize, Call, Endpoint, refusal, routes
 from helix.admin.health import health_endpoints
 from helix.admin.keys import budget_endpoints, key_endpoints
 from helix.admin.openapi import document
+from helix.admin.redaction import redact_endpoints
 from helix.admin.requests import request_endpoints
 from helix.kernel.errors import HelixError, InvalidRequest, NotFound
-from helix.kernel.types import CacheStore, Limit
+from helix.kernel.types import Limit
 
-__all__ = ["Authorize", "Check", "Keys", "Redaction", "Redactor", "RequestLog", "Spending", "StoredKey", "build"]
+__all__ = [
+    "Authorize",
+    "Cache",
+    "Check",
+    "Keys",
+    "Redaction",
+    "Redactor",
+    "RequestLog",
+    "Spending",
+    "StoredKey",
+    "build",
+]
 
 T = TypeVar("T")
 
@@ -48,7 +60,7 @@ def build(
     keys: Keys | None = None,
     ledger: Spending | None = None,
     limits: Sequence[Limit] = (),
-    cache: CacheStore | None = None,
+    cache: Cache | None = None,
     log: RequestLog | None = None,
     redact: Redactor | None = None,
     checks: Mapping[str, Check] | None = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AwareDatetime, ConfigDict, Field, JsonValue
+from pydantic import AwareDatetime, Base64Bytes, ConfigDict, Field, JsonValue
 
 from helix.admin.endpoint import Answer, Sparse
 
@@ -139,13 +139,80 @@ class Cache(Answer):
 
     entries: int
     bytes: int | None = None
+    bytes_estimated: bool = Field(False, description="Whether `bytes` is an estimate, from a sample of the entries.")
     namespaces: list[CacheNamespace]
+
+
+class CacheEntry(Answer):
+    """A cached answer: what it is about, not what it says."""
+
+    id: str
+    namespace: str
+    dialect: str
+    asked_model: str = Field(description="The model name that was asked for.")
+    model: str = Field(description="The one that answered.")
+    stored_at: AwareDatetime
+    expires_at: AwareDatetime
+    bytes: int
+    hits: int = Field(description="How often it was given; counted for the most used.")
+    scope: str = Field(description="Digest of all that a near question must have in common; empty: exact tier alone.")
+    partition: str = Field(description="Digest of whose it is.")
+    users: list[str] = Field(description="Digests.")
+    tags: list[str]
+    text: str = Field(description="The question, with placeholders; empty: exact tier alone.")
+    similarity: float | None = Field(description="Where it was asked for by nearness: the cosine similarity.")
+
+
+class CacheEntryPage(Answer):
+    """Cached answers."""
+
+    data: list[CacheEntry]
+    next_cursor: str | None
 
 
 class Flushed(Answer):
     """What was removed."""
 
-    removed: int = Field(description="How many entries.")
+    removed: int = Field(description="How many entries; with `dry_run`, how many would be.")
+    dry_run: bool
+
+
+class Similar(Answer):
+    """Cached answers to what is near to a text, best first."""
+
+    data: list[CacheEntry]
+    removed: int = Field(description="How many of them were removed.")
+
+
+class Extended(Answer):
+    """What lives longer."""
+
+    extended: int = Field(description="How many entries.")
+
+
+class Carried(Answer):
+    """A cached answer as it is kept."""
+
+    id: str
+    expires_at: float = Field(description="Unix time in seconds.")
+    fields: dict[str, Base64Bytes] = Field(description="In base64; what is encrypted stays so.")
+
+
+class CarriedPage(Answer):
+    """Cached answers as they are kept."""
+
+    layout: str = Field(description="They fit where `POST /helix/cache/import` takes this.")
+    data: list[Carried]
+    next_cursor: str | None
+
+
+class Loaded(Answer):
+    """What became of imported answers."""
+
+    stored: int
+    present: int = Field(description="Were there already, and stayed as they were.")
+    expired: int
+    refused: int = Field(description="Cannot be read here: damaged, of another version, or encrypted otherwise.")
 
 
 class RequestRow(Answer):

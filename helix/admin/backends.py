@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias
 
-from helix.kernel.types import Limit, Principal, Span, Standing
+from helix.kernel.types import Limit, Listed, Loaded, Packed, Principal, Span, Standing
 
-__all__ = ["Check", "Keys", "Redaction", "Redactor", "RequestLog", "Spending", "StoredKey"]
+__all__ = ["Cache", "Check", "Keys", "Redaction", "Redactor", "RequestLog", "Spending", "StoredKey"]
 
 Check: TypeAlias = Callable[[], Awaitable[object]]
 """Asks a part whether it is ready: raises where it is not; a HelixError's message is shown, of others only the type."""
@@ -54,6 +54,54 @@ class Spending(Protocol):
 
     async def standing(self, limits: Sequence[Limit]) -> Sequence[Standing]:
         """Where each limit stands. Raises BackendUnavailable."""
+        ...
+
+
+class Cache(Protocol):
+    """What the cache holds. Every method may raise BackendUnavailable.
+
+    `said` names what is meant: entries, scope, namespace, tag, model, user, partition, or everything.
+    """
+
+    layout: str
+    """What `dump` gives fits where this is the same."""
+
+    async def stats(self) -> Mapping[str, Any]:
+        """Entries and bytes, in all and by namespace."""
+        ...
+
+    async def remove(self, said: Mapping[str, Any], *, dry_run: bool = False) -> int:
+        """Remove entries, or with `dry_run` count them."""
+        ...
+
+    async def page(
+        self, said: Mapping[str, Any], *, limit: int, cursor: str | None
+    ) -> tuple[Sequence[Listed], str | None]:
+        """Entries, latest first, and the next page's cursor. Raises InvalidRequest for a cursor it did not give."""
+        ...
+
+    async def most_used(self, limit: int) -> Sequence[Listed]:
+        """The entries that were given most often."""
+        ...
+
+    async def similar(
+        self, text: str, said: Mapping[str, Any], *, least: float, limit: int, remove: bool = False
+    ) -> Sequence[Listed]:
+        """Entries whose question is near to a text; with `remove` they go. Raises InvalidRequest, NotFound."""
+        ...
+
+    async def extend(self, *, most_used: int, entries: Sequence[str], ttl_seconds: float) -> int:
+        """Let entries, and so many of the most used, live at least so long from now; how many were found."""
+        ...
+
+    async def dump(
+        self, said: Mapping[str, Any], *, limit: int, cursor: str | None
+    ) -> tuple[Sequence[Packed], str | None]:
+        """Entries as they are kept; pages as `page` does."""
+        ...
+
+    async def load(self, layout: str, entries: Sequence[Packed]) -> Loaded:
+        """Keep what `dump` gave. Raises InvalidRequest for another layout."""
         ...
 
 

@@ -84,6 +84,7 @@ class Endpoint:
     is_public: bool = False
     alias: str = ""
     """Another path for the same."""
+    max_body_bytes: int = MAX_BODY_BYTES
 
     @property
     def name(self) -> str:
@@ -120,18 +121,18 @@ async def _respond(endpoint: Endpoint, request: Request, authorize: Authorize) -
     if not endpoint.is_public and not (await authorize(request.scope)).is_admin:
         raise Forbidden("this needs the master key or the key of an administrator")
     query = read(endpoint.query, dict(request.query_params), "query parameter") if endpoint.query else None
-    body = read(endpoint.body, await _payload(request), "field") if endpoint.body else None
+    body = read(endpoint.body, await _payload(request, endpoint.max_body_bytes), "field") if endpoint.body else None
     result = await endpoint.call(Call(query, body, request.path_params))
     status, answer = result if isinstance(result, tuple) else (endpoint.status, result)
     return Response(answer.model_dump_json(), status, {"cache-control": "no-store"}, "application/json")
 
 
-async def _payload(request: Request) -> dict[str, Any]:
+async def _payload(request: Request, max_body_bytes: int) -> dict[str, Any]:
     # A browser sends JSON to another site only when that site allows it, plain text always.
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise InvalidRequest("the content-type must be application/json", "content-type")
     exchange = Exchange(request.scope, request.receive)
-    exchange.max_body_bytes = MAX_BODY_BYTES
+    exchange.max_body_bytes = max_body_bytes
     exchange.body_timeout_seconds = BODY_TIMEOUT_SECONDS
     await exchange.read()
     return exchange.payload

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
+from pydantic import AfterValidator, Base64Bytes, BeforeValidator, Field, JsonValue, model_validator
 
 from helix.admin.endpoint import Given
 from helix.kernel.windows import ALLOWED, window_of
@@ -18,6 +18,7 @@ RedactOutcome: TypeAlias = Literal["redacted", "blocked", "outage", "passed", "t
 
 _LIMITS = frozenset(("limit_usd", "limit_tokens", "limit_input_tokens", "limit_output_tokens", "limit_requests"))
 MAX_PAGE = 500
+MAX_CARRIED = 100
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _AGO = re.compile(r"(\d{1,9})([smhdw])")
 _SINCE = "must be a span back from now such as 15m, 24h or 7d, or an ISO 8601 time with its zone"
@@ -180,15 +181,100 @@ class OverviewQuery(Given):
     since: Since = Field(default="1h", validate_default=True)
 
 
-class FlushQuery(Given):
-    """Which cached answers to remove: exactly one of these."""
+class Meant(Given):
+    """Which cached answers; what is said together must fit together."""
 
-    namespace: str | None = Field(None, max_length=200, description="All of one namespace.")
     entry: str | None = Field(None, min_length=1, max_length=200, description="One entry, by its id.")
-    all: bool | None = Field(None, description="`true` removes everything.")
+    scope: str | None = Field(None, min_length=1, max_length=200, description="A scope, as a list shows it.")
+    namespace: str | None = Field(None, max_length=200, description="A namespace; empty: the default one.")
+    tag: str | None = Field(None, min_length=1, max_length=200, description="A tag.")
+    model: str | None = Field(None, min_length=1, max_length=300, description="The model asked for, or that answered.")
+    user: str | None = Field(None, min_length=1, max_length=300, description="A user's name, or digest (`u_…`).")
+    partition: str | None = Field(
+        None, min_length=1, max_length=300, description="Who shares answers: a key's id, `team:…`, or digest (`p_…`)."
+    )
+
+    def said(self) -> dict[str, object]:
+        """What is said, as the cache takes it."""
+        found: dict[str, object] = self.model_dump(include=set(Meant.model_fields), exclude_none=True)
+        if (entry := found.pop("entry", None)) is not None:
+            found["entries"] = (entry,)
+        return found
+
+
+class FlushQuery(Meant):
+    """Which cached answers to remove."""
+
+    all: bool | None = Field(None, description="`true` removes everything; goes with nothing else.")
+    dry_run: bool = Field(False, description="`true` counts what would go, and removes nothing.")
 
     @model_validator(mode="after")
-    def _exactly_one(self) -> FlushQuery:
-        if sum((self.namespace is not None, self.entry is not None, self.all is True)) != 1:
-            raise ValueError("say what to remove by exactly one of the query parameters namespace, entry or all=true")
+    def _says_what(self) -> FlushQuery:
+        said = self.said()
+        if (self.all is True) == bool(said):
+            raise ValueError(
+                "say what to remove by the query parameters entry, scope, namespace, tag, model, user, partition, "
+                "or by all=true alone"
+            )
+        if "entries" in said and len(said) > 1:
+            raise ValueError("the query parameter 'entry' goes with no other")
         return self
+
+
+class EntriesQuery(Meant, PageQuery):
+    """Which cached answers to list."""
+
+    sort: Literal["latest", "used"] = Field(
+        "latest", description="`used`: those given most often first, of all entries, on one page."
+    )
+
+    @model_validator(mode="after")
+    def _sorts_all(self) -> EntriesQuery:
+        if self.sort == "used" and (self.said() or self.cursor):
+            raise ValueError("sort=used lists all entries: it goes with limit alone")
+        return self
+
+
+class ExportQuery(Meant):
+    """Which cached answers to carry elsewhere."""
+
+    limit: int = Field(50, ge=1, le=MAX_CARRIED, description="How many entries at the most.")
+    cursor: Cursor = None
+
+
+class SimilarGiven(Meant):
+    """A text, and which cached answers may be like it."""
+
+    text: str = Field(min_length=1, max_length=20_000, description="Redacted first; it is neither kept nor logged.")
+    min_similarity: float = Field(0.8, ge=0, le=1, allow_inf_nan=False, description="Least cosine similarity.")
+    limit: int = Field(20, ge=1, le=MAX_PAGE, description="How many entries at the most.")
+    remove: bool = Field(False, description="`true` removes what is listed.")
+
+
+class ExtendGiven(Given):
+    """Which cached answers shall live longer."""
+
+    ttl_seconds: float = Field(gt=0, le=31_536_000, allow_inf_nan=False, description="At least so long from now.")
+    most_used: int = Field(0, ge=0, le=MAX_PAGE, description="So many of those given most often.")
+    entries: tuple[str, ...] = Field((), max_length=MAX_PAGE, description="Ids.")
+
+    @model_validator(mode="after")
+    def _says_which(self) -> ExtendGiven:
+        if not self.most_used and not self.entries:
+            raise ValueError("say which entries by the fields 'entries' or 'most_used'")
+        return self
+
+
+class CarriedEntry(Given):
+    """A cached answer as it is kept."""
+
+    id: str = Field(min_length=1, max_length=200)
+    expires_at: float = Field(ge=0, le=1e11, allow_inf_nan=False, description="Unix time in seconds.")
+    fields: dict[str, Base64Bytes] = Field(max_length=32, description="In base64; what is encrypted stays so.")
+
+
+class CarriedGiven(Given):
+    """Cached answers that an export gave."""
+
+    layout: str = Field(max_length=100, description="The export's.")
+    entries: tuple[CarriedEntry, ...] = Field(min_length=1, max_length=MAX_CARRIED)

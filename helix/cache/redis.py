@@ -128,6 +128,8 @@ class RedisCacheStore:
             codec=self._codec,
             place=self._place,
             questions=lambda: next(reversed(self._indexes.values()), None),
+            open_questions=self._open_index,
+            quota=quota,
         )
         """What is in it, for administration."""
 

@@ -5,7 +5,7 @@ Everything here is plain and picklable, so that a backend may live in this proce
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -25,6 +25,7 @@ __all__ = [
     "Ledger",
     "Limit",
     "Listed",
+    "Loaded",
     "Lower",
     "Message",
     "Money",
@@ -300,16 +301,35 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """An entry and its question as a store keeps them, to be carried to another store of the same `layout`.
+    """An entry as a store keeps it, field by field, to be carried to another store of the same `layout`.
 
-    `value` is the packed answer, still encrypted where the store encrypts; `fields` what is kept beside it, by name.
+    What the store encrypts is still encrypted.
     """
 
     id: str
-    value: bytes
     fields: Mapping[str, bytes]
     expires_at: float
     """Unix time in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What became of entries that were carried to a store."""
+
+    stored: int = 0
+    present: int = 0
+    """Were there already, and stayed as they were."""
+    expired: int = 0
+    refused: int = 0
+    """Cannot be read here: damaged, of another version, or encrypted with a key that is not known."""
+
+    def __add__(self, other: Loaded) -> Loaded:
+        return Loaded(
+            self.stored + other.stored,
+            self.present + other.present,
+            self.expired + other.expired,
+            self.refused + other.refused,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -475,12 +495,14 @@ class CacheCatalog(Protocol):
         """Let entries live at least so long from now; return how many were found."""
         ...
 
-    def dump(self, selection: Selection) -> AsyncIterator[Sequence[Packed]]:
-        """Entries as they are kept, some at a time."""
+    async def dump(
+        self, selection: Selection, *, limit: int, cursor: str | None = None
+    ) -> tuple[Sequence[Packed], str | None]:
+        """Entries as they are kept; pages as `page` does."""
         ...
 
-    async def load(self, entries: Sequence[Packed]) -> int:
-        """Store what a store of this layout dumped; return how many are new. Raises ValueError, and then none is."""
+    async def load(self, entries: Sequence[Packed]) -> Loaded:
+        """Store what a store of this layout dumped, each entry whole or not at all."""
         ...
 
 

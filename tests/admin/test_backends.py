@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from helix.budget.redis import RedisLedger
+from helix.cache.contents import CacheContents
 from helix.cache.redis import RedisCacheStore
 from helix.kernel.types import Entry, Limit, Money
 from helix.redact.explain import explain
@@ -72,14 +73,14 @@ async def test_the_cache_is_counted_and_flushed_part_by_part(api: Api, cache: Re
         await _store(cache, id)
     for id in ids[3:]:
         await _store(cache, id, "faq")
-    client = await api(cache=cache)
+    client = await api(cache=CacheContents(cache.catalog))
     told = (await client.get("/helix/cache")).json()
     assert told["entries"] == 5
     assert {one["namespace"]: one["entries"] for one in told["namespaces"]} == {"": 3, "faq": 2}
-    assert (await client.delete("/helix/cache", params={"entry": ids[0]})).json() == {"removed": 1}
-    assert (await client.delete("/helix/cache?namespace=faq")).json() == {"removed": 2}
-    assert (await client.delete("/helix/cache?namespace=faq")).json() == {"removed": 0}
-    assert (await client.delete("/helix/cache?all=true")).json() == {"removed": 2}
+    assert (await client.delete("/helix/cache", params={"entry": ids[0]})).json() == {"removed": 1, "dry_run": False}
+    assert (await client.delete("/helix/cache?namespace=faq")).json() == {"removed": 2, "dry_run": False}
+    assert (await client.delete("/helix/cache?namespace=faq")).json() == {"removed": 0, "dry_run": False}
+    assert (await client.delete("/helix/cache?all=true")).json() == {"removed": 2, "dry_run": False}
     assert (await client.get("/helix/cache")).json()["entries"] == 0
 
 
@@ -89,7 +90,7 @@ async def test_what_to_flush_must_be_said_by_exactly_one_parameter(
 ) -> None:
     """A request that names nothing, or two things, removes nothing."""
     await _store(cache, "0" * 40)
-    client = await api(cache=cache)
+    client = await api(cache=CacheContents(cache.catalog))
     reply = await client.delete(f"/helix/cache{query}")
     assert reply.status_code == 400
     assert reply.json()["error"]["type"] == "invalid_request_error"

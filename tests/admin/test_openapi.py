@@ -15,6 +15,7 @@ from starlette.routing import Route
 from helix import __version__, admin
 from helix.admit.redis import RedisKeyStore
 from helix.budget.redis import RedisLedger
+from helix.cache.contents import CacheContents
 from helix.cache.redis import RedisCacheStore
 from helix.kernel.types import Limit, Money
 from helix.redact.explain import explain
@@ -24,7 +25,11 @@ from helix.telemetry.log import RequestLog
 from helix.telemetry.row import NAMES
 
 from .conftest import Api, authorize
+from .entries import Letters, put
 from .rows import row
+
+LAYOUT = CacheContents(RedisCacheStore("redis://nowhere").catalog).layout
+CARRIED = {"id": "0" * 40, "expires_at": 1.0, "fields": {"answer": "AA=="}}
 
 
 @pytest_asyncio.fixture
@@ -37,11 +42,12 @@ async def client(api: Api, redis_url: str, redis_prefix: str, tmp_path: Path) ->
     await store.insert(
         NAMES, [row(cache_status="exact", redactions={"PERSON": 1}, redact_outcome="redacted", stream=True)], "t1"
     )
+    await put(cache, 1, text="Where is it?")
     yield await api(
         keys=keys,
         ledger=ledger,
         limits=[Limit("everybody", "day", Money.from_usd(1), "everybody")],
-        cache=cache,
+        cache=CacheContents(cache.catalog, embedder=Letters()),
         log=RequestLog(store),
         redact=partial(explain, PresidioDetector()),
         checks={"clickhouse": store.ping},
@@ -108,6 +114,17 @@ async def test_replies_are_as_the_document_says(client: httpx.AsyncClient) -> No
         *(("GET", "/helix/spend", f"?group_by={group}", None) for group in ("key", "model", "team", "day")),
         ("GET", "/helix/overview", "", None),
         ("GET", "/helix/cache", "", None),
+        ("GET", "/helix/cache/entries", "", None),
+        ("GET", "/helix/cache/entries", "?sort=used", None),
+        ("GET", "/helix/cache/entries", "?cursor=x", None),
+        ("GET", "/helix/cache/export", "", None),
+        ("POST", "/helix/cache/import", "", {"layout": "another", "entries": [CARRIED]}),
+        ("POST", "/helix/cache/import", "", {"layout": LAYOUT, "entries": [CARRIED]}),
+        ("POST", "/helix/cache/similar", "", {"text": "Where is it?", "min_similarity": 0}),
+        ("POST", "/helix/cache/similar", "", {"text": ""}),
+        ("POST", "/helix/cache/extend", "", {"ttl_seconds": 60, "most_used": 5}),
+        ("POST", "/helix/cache/extend", "", {"ttl_seconds": 60}),
+        ("DELETE", "/helix/cache", "?namespace=&dry_run=true", None),
         ("DELETE", "/helix/cache", "?all=true", None),
         ("DELETE", "/helix/cache", "", None),
         ("POST", "/helix/redact", "", {"text": "I am at ada@example.com"}),

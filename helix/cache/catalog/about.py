@@ -17,7 +17,7 @@ __all__ = ["SEPARATOR", "About", "fits", "of_entry", "query", "read"]
 
 SEPARATOR = "\x1f"
 MAX_VALUE_CHARS = 256
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_UNCLEAN = re.compile(r"[\x00-\x20\x7f]|\s")
 _SPECIAL = re.compile(r"([ -/:-@\[-`{-~])")
 
 
@@ -100,6 +100,5 @@ def fits(selection: Selection, about: About, scope: str) -> bool:
 
 
 def _value(kind: str, text: str) -> str:
-    # An index trims what it splits; half a surrogate pair cannot be written.
-    clean = _CONTROL.sub("?", text.encode("utf-8", "replace").decode())[:MAX_VALUE_CHARS]
-    return (kind + clean).strip()
+    # An index trims what it splits, and no name may become an empty one; half a surrogate pair cannot be written.
+    return kind + _UNCLEAN.sub("?", text.encode("utf-8", "replace").decode())[:MAX_VALUE_CHARS]

@@ -14,25 +14,23 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from redis.exceptions import ResponseError
 
 from helix.cache.catalog.about import fits, query, read
+from helix.cache.catalog.carry import ID, LAYOUT, Carrier
 from helix.cache.catalog.cursor import Cursor
 from helix.cache.catalog.index.redis import EntryIndex, Questions
-from helix.cache.catalog.quota import CLOCK, FORGET
-from helix.cache.directives import NAMESPACE
+from helix.cache.catalog.quota import CLOCK, FORGET, NO_QUOTA, Quota
 from helix.cache.value import Codec
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.redis import Argument, Pipe, Script
-from helix.kernel.types import Listed, Selection
+from helix.kernel.types import Listed, Loaded, Packed, Selection, Vector
 
-__all__ = ["ID", "RedisCatalog"]
-
-ID = re.compile(rf"(?:{NAMESPACE.pattern}:)?[0-9a-f]{{40}}", re.ASCII)
-"""What an entry may be called."""
+__all__ = ["RedisCatalog"]
 
 _PAGE = 500
 _MOST_NAMESPACES = 1000
@@ -91,7 +89,7 @@ return found
 
 class RedisCatalog:
     """What a RedisCacheStore holds. `pipe` gives the connection, which is not the one of the caller's path; `questions`
-    the index over vectors, once it is open.
+    the index over vectors, once it is open; `open_questions` the one over vectors of a size.
 
     Every method raises BackendUnavailable.
     """
@@ -104,8 +102,13 @@ class RedisCatalog:
         codec: Codec,
         place: Callable[[], str],
         questions: Callable[[], Questions | None],
+        open_questions: Callable[[int], Awaitable[Questions]],
+        quota: Quota = NO_QUOTA,
     ) -> None:
+        self.layout = LAYOUT
         self._pipe = pipe
+        self._open_questions = open_questions
+        self._carrier = Carrier(self._call, self._run, prefix=prefix, codec=codec, quota=quota)
         self._codec = codec
         self._prefix = prefix
         self._place = place
@@ -156,17 +159,26 @@ class RedisCatalog:
         self, selection: Selection, *, limit: int, cursor: str | None = None
     ) -> tuple[Sequence[Listed], str | None]:
         """Entries, latest first, and the next page's cursor. Raises InvalidRequest."""
-        after = Cursor.read(cursor) if cursor is not None else Cursor.start()
-        if selection.entries or not await self.open():
-            found = [one async for ids in self._pages(selection) for one in await self._listed(ids)]
-            found.sort(key=lambda one: (-one.stored_at, one.id))
-            page = [one for one in found if one.stored_at <= after.stored_at][after.skip :][:limit]
-            times = [one.stored_at for one in page]
-        else:
-            rows = await self._index.latest(query(selection), after, limit)
-            page = await self._listed([id for id, _ in rows])
-            times = [at for _, at in rows]
-        return page, after.next(times).written() if len(times) == limit else None
+        ids, following = await self._ids(selection, limit, cursor)
+        return await self._listed(ids), following
+
+    async def dump(
+        self, selection: Selection, *, limit: int, cursor: str | None = None
+    ) -> tuple[Sequence[Packed], str | None]:
+        """Entries as they are kept, latest first; pages as `page` does."""
+        ids, following = await self._ids(selection, limit, cursor)
+        return await self._carrier.dump(ids), following
+
+    async def load(self, entries: Sequence[Packed]) -> Loaded:
+        """Keep entries that another catalog of this layout dumped, each whole or not at all."""
+        return await self._carrier.load(entries)
+
+    async def alike(self, selection: Selection, vector: Vector, *, least: float, limit: int) -> Sequence[Listed]:
+        """Entries whose question is at least so similar to a vector, whatever their scope, best first."""
+        questions = await self._open_questions(len(vector))
+        found = await questions.alike(query(selection), vector, count=limit)
+        near = {id: similarity for id, similarity in found if similarity >= least}
+        return [replace(one, similarity=near[one.id]) for one in await self._listed(list(near))]
 
     async def most_used(self, limit: int) -> Sequence[Listed]:
         """The entries that were given most often, first the most used."""
@@ -184,6 +196,19 @@ class RedisCatalog:
         return int(await self._run(_PROLONG, [self._prefix, max(1, round(ttl_seconds * 1000)), *ids]))
 
     # Inside
+
+    async def _ids(self, selection: Selection, limit: int, cursor: str | None) -> tuple[list[str], str | None]:
+        """A page's ids, latest first, and the next cursor. Raises InvalidRequest."""
+        after = Cursor.read(cursor) if cursor is not None else Cursor.start()
+        if selection.entries or not await self.open():
+            found = [one async for ids in self._pages(selection) for one in await self._listed(ids)]
+            found.sort(key=lambda one: (-one.stored_at, one.id))
+            rest = [(one.id, one.stored_at) for one in found if one.stored_at <= after.stored_at]
+            rows = rest[after.skip :][:limit]
+        else:
+            rows = list(await self._index.latest(query(selection), after, limit))
+        following = after.next([at for _, at in rows]).written() if len(rows) == limit else None
+        return [id for id, _ in rows], following
 
     async def _namespace(self, name: str) -> dict[str, Any]:
         selection = Selection(namespace=name)

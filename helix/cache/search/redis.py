@@ -119,6 +119,29 @@ class QuestionIndex:
             *("PARAMS", 6, "scope", scope or " ", "count", count, "vector", packed),
             *("RETURN", len(_FIELDS), *_FIELDS, "SORTBY", "distance", "LIMIT", 0, count, "DIALECT", 2),
         )
+        reply = await self._search(command)
+        found = [self._candidate(scope, key, fields) for key, fields in _rows(reply)]
+        return [candidate for candidate in found if candidate is not None]
+
+    async def alike(self, asked: str, vector: Vector, *, count: int) -> Sequence[tuple[str, float]]:
+        """Ids of the nearest among what a query finds, in whatever scope, with the similarity, best first."""
+        packed = self.pack(vector)
+        if packed is None:
+            return []
+        command: tuple[Argument, ...] = (
+            *("FT.SEARCH", self.name, f"({asked})=>[KNN $count @{self.field} $vector AS distance]"),
+            *("PARAMS", 4, "count", count, "vector", packed, "RETURN", 1, "distance"),
+            *("SORTBY", "distance", "LIMIT", 0, count, "DIALECT", 2),
+        )
+        rows = [
+            (key[self._prefix_bytes :].decode(), float(fields.get(b"distance", "nan")))
+            for key, fields in _rows(await self._search(command))
+        ]
+        return [(id, min(1.0 - distance, 1.0)) for id, distance in rows if not isnan(distance)]
+
+    # Inside
+
+    async def _search(self, command: Sequence[Argument]) -> Any:
         try:
             try:
                 reply = await self._pipe().call(*command)
@@ -130,10 +153,7 @@ class QuestionIndex:
                 reply = await self._pipe().call(*command)
         except ResponseError as error:
             raise self._failed(error) from None
-        found = [self._candidate(scope, key, fields) for key, fields in _rows(reply)]
-        return [candidate for candidate in found if candidate is not None]
-
-    # Inside
+        return reply
 
     def _candidate(self, scope: str, key: bytes, fields: Mapping[bytes, bytes]) -> Candidate | None:
         """A row; None where it expired between the search and its loading, cannot be read, or has no distance."""

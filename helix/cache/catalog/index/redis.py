@@ -14,6 +14,7 @@ from helix.cache.catalog.about import SEPARATOR
 from helix.cache.catalog.cursor import Cursor
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.redis import Argument, Pipe
+from helix.kernel.types import Vector
 
 __all__ = ["EntryIndex", "Questions"]
 
@@ -30,6 +31,10 @@ class Questions(Protocol):
 
     async def create(self) -> None:
         """Create it where there is none."""
+        ...
+
+    async def alike(self, asked: str, vector: Vector, *, count: int) -> Sequence[tuple[str, float]]:
+        """Ids of the nearest among what a query finds, with the similarity, best first."""
         ...
 
 

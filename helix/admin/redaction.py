@@ -1,4 +1,4 @@
-"""/helix/cache and /helix/redact: what the cache holds, and what the redact stage would take out of a text."""
+"""/helix/redact: what the redact stage would take out of a text."""
 
 from __future__ import annotations
 
@@ -6,27 +6,8 @@ from helix.admin import answers
 from helix.admin import given as sent
 from helix.admin.backends import Redactor
 from helix.admin.endpoint import Call, Endpoint
-from helix.kernel.types import CacheStore
 
-__all__ = ["cache_endpoints", "redact_endpoints"]
-
-
-def cache_endpoints(cache: CacheStore) -> list[Endpoint]:
-    """See and flush the cache."""
-
-    async def cache_stats(call: Call) -> answers.Cache:
-        """What the cache holds, in all and by namespace."""
-        return answers.Cache.model_validate(await cache.stats())
-
-    async def flush_cache(call: Call) -> answers.Flushed:
-        """Remove one cached answer, one namespace, or everything."""
-        query: sent.FlushQuery = call.query
-        return answers.Flushed(removed=await cache.flush(namespace=query.namespace, entry_id=query.entry))
-
-    return [
-        Endpoint("GET", "/helix/cache", cache_stats, answers.Cache),
-        Endpoint("DELETE", "/helix/cache", flush_cache, answers.Flushed, query=sent.FlushQuery),
-    ]
+__all__ = ["redact_endpoints"]
 
 
 def redact_endpoints(redact: Redactor) -> list[Endpoint]:
