@@ -191,7 +191,10 @@ class Meant(Given):
     model: str | None = Field(None, min_length=1, max_length=300, description="The model asked for, or that answered.")
     user: str | None = Field(None, min_length=1, max_length=300, description="A user's name, or digest (`u_…`).")
     partition: str | None = Field(
-        None, min_length=1, max_length=300, description="Who shares answers: a key's id, `team:…`, or digest (`p_…`)."
+        None,
+        min_length=1,
+        max_length=300,
+        description="Who shares answers: `key:ID`, `team:NAME` …, or digest (`p_…`).",
     )
 
     def said(self) -> dict[str, object]:

@@ -37,14 +37,8 @@ async def put(cache: RedisCacheStore, number: int, *, text: str = "", **about: A
     """Store an entry, with a question where a text is given; its id."""
     namespace = about.get("namespace", "")
     id = f"{namespace}:{number:040x}" if namespace else f"{number:040x}"
-    entry = Entry(
-        id,
-        "chat",
-        "openai/gpt-4o",
-        b'{"choices": "secret"}',
-        1700000000.0 - number,
-        **{"asked_model": "smart", **about},
-    )
+    said: dict[str, Any] = {"model": "openai/gpt-4o", "asked_model": "smart", **about}
+    entry = Entry(id, "chat", body=b'{"choices": "secret"}', stored_at=1700000000.0 - number, **said)
     vector = Letters().vector(text) if text else None
     await cache.put(id, entry, ttl_seconds=600, scope="s" if text else "", text=text, vector=vector)
     return id

@@ -60,6 +60,7 @@ async def test_what_is_meant_is_counted_then_removed(client: httpx.AsyncClient, 
         {"model": "demo/echo"},
         {"text": "Where is it?"},
         {},
+        {"users": (WHOSE.user("bob"), WHOSE.user("ada's"))},
     ]
     stored = [await put(cache, number, **one) for number, one in enumerate(about)]
     assert await ids(client) == stored
@@ -67,7 +68,7 @@ async def test_what_is_meant_is_counted_then_removed(client: httpx.AsyncClient, 
         ({"tag": "b"}, [1]),
         ({"tag": "a", "namespace": ""}, [0]),
         ({"user": WHOSE.user("ada")}, [2]),
-        ({"user": "ada"}, [2]),
+        ({"user": "bob"}, [7]),
         ({"partition": "team:search"}, [3]),
         ({"model": "demo/echo"}, [4]),
         ({"scope": "s"}, [5]),

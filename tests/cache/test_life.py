@@ -84,7 +84,7 @@ async def test_the_catalog_knows_whose_an_entry_is(provider: Provider, store: Re
     whose = Whose("s")
     assert (one.namespace, one.tags, one.dialect) == ("faq", ("a", "b"), "chat")
     assert (one.asked_model, one.model) == ("gpt-4o", "openai/gpt-4o")
-    assert one.partition == whose.partition("k_ada")
+    assert one.partition == whose.partition("key:k_ada")
     assert one.users == (whose.user("ada@example.com"), whose.user("end-user-7"))
     assert one.hits == 2
     client = store._client
