@@ -100,7 +100,7 @@ async def test_a_wrong_body_is_told_its_place_and_what_is_allowed(
         ("/helix/keys?limit=many", "limit", "valid integer"),
         ("/helix/keys?page=2", "page", "there is no query parameter 'page'; allowed: cursor, limit"),
         ("/helix/requests?status=9", "status", "greater than or equal to 100"),
-        ("/helix/requests?cache=warm", "cache", "'exact', 'semantic', 'miss', 'bypass' or 'refresh'"),
+        ("/helix/requests?cache=warm", "cache", "'exact', 'semantic', 'shared', 'miss', 'bypass' or 'refresh'"),
         ("/helix/requests?since=yesterday", "since", "15m, 24h or 7d"),
         ("/helix/requests?since=2026-11-01T00:00:00", "since", "with its zone"),
         ("/helix/requests?since=999999999w", "since", "15m, 24h or 7d"),
