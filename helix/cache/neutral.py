@@ -15,6 +15,8 @@ __all__ = ["neutral", "neutral_variant", "written_as"]
 
 _VERSION = "anthropic-version: "
 _ANOTHER_WIRE = "2023-01-01"  # whose streams have another form
+# What a part of an earlier answer has beside its text, where there is none of it.
+_EMPTY = frozenset(("annotations", "logprobs", "citations", "cache_control"))
 _PART_TYPES = {"user": ("text", "input_text"), "assistant": ("text", "output_text"), "system": ("text", "input_text")}
 
 Json = dict[str, Any]
@@ -118,7 +120,7 @@ def _text(content: Any, role: Any) -> str | None:
         part = content[0]
         if part.get("type") not in _PART_TYPES.get(role, ()):
             return None
-        if any(value for key, value in part.items() if key not in ("type", "text")):
+        if any(key not in _EMPTY or part[key] not in (None, []) for key in part.keys() - {"type", "text"}):
             return None
         content = part.get("text")
     return content if isinstance(content, str) else None

@@ -157,6 +157,8 @@ def test_every_field_counts(path: str, field: str) -> None:
             },
         ),
         (RESPONSES, {"input": [{"role": "user", "content": ASKED, "id": "msg_1"}]}),
+        (CHAT, {"messages": [{"role": "user", "content": [{"type": "text", "text": ASKED, "x": 0}]}]}),
+        (CHAT, {"messages": [{"role": "user", "content": [{"type": "text", "text": ASKED, "annotations": 0}]}]}),
         (RESPONSES, {"input": [{"role": "system", "content": "s"}, {"role": "user", "content": ASKED}]}),
         (RESPONSES, {"input": [{"type": "item_reference", "id": "msg_1"}]}),
     ],
@@ -362,3 +364,14 @@ async def test_the_official_clients(serve: Serve, shared: CacheMiddleware, provi
     assert [block.text for block in final.content if block.type == "text"] == ["answer 1"]
     assert (message.stop_reason, final.stop_reason) == ("end_turn", "end_turn")
     assert (final.usage.input_tokens, final.usage.cache_read_input_tokens, final.usage.output_tokens) == (0, 11, 7)
+
+
+def test_an_earlier_answer_may_be_sent_back_as_it_came() -> None:
+    """With the fields that it has beside its text, where they are empty."""
+    turns = ["Hello!", "Hello.", ASKED]
+    request = conversation(RESPONSES, turns, parts=True)
+    request["input"][1]["content"][0] |= {"annotations": [], "logprobs": []}
+    assert key(RESPONSES, request) == key(CHAT, conversation(CHAT, turns))
+    message = conversation(MESSAGES, turns, parts=True)
+    message["messages"][1]["content"][0]["citations"] = None
+    assert key(MESSAGES, message) == key(CHAT, conversation(CHAT, turns))
