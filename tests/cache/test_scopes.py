@@ -261,7 +261,7 @@ async def test_no_field_is_without_weight(
             assert "of the first" not in text_of(reply), place
             answered += reply.status == 200
     assert answered > 40
-    assert (await ask(hybrid, path, again)).json == (await ask(hybrid, path, request_)).json  # they are still there
+    assert "of the first" in text_of(await ask(hybrid, path, request_))  # it is still there
 
 
 class As:
