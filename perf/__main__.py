@@ -18,7 +18,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from perf import embed, idle, million, passthrough, pii, redact, roundtrip, semcache, soak, stages, stream, table
+from perf import (
+    embed,
+    idle,
+    ledger,
+    million,
+    passthrough,
+    pii,
+    redact,
+    roundtrip,
+    semcache,
+    soak,
+    stages,
+    stream,
+    table,
+)
 from perf.peers import Place, helix
 from perf.process import ROOT, Unavailable, status_of
 
@@ -64,9 +78,10 @@ NAMES: dict[str, Measure] = {
     ),
     "embed": lambda place, options: embed.measure(options.data),
     "semcache": lambda place, options: semcache.measure(options.data),
+    "ledger": lambda place, options: ledger.measure(place.folder, options.count or 1_000_000),
     "million": lambda place, options: million.measure(place.folder, options.entries),
 }
-_ON_ALL_CPUS = {"replay", "idle", "soak", "pii", "roundtrip", "embed", "semcache", "million"}
+_ON_ALL_CPUS = {"replay", "idle", "soak", "pii", "roundtrip", "embed", "semcache", "million", "ledger"}
 _NOT_IN_ALL = {"million", "soak", "roundtrip"}
 _PEERS = ("litellm", "litellm_presidio", "portkey")
 
@@ -159,7 +174,9 @@ def _arguments() -> Options:
     parser.add_argument("--file", type=Path, default=QUESTIONS, help="replay: JSON Lines with q, or a and b")
     parser.add_argument("--base-url", help="replay: the gateway; without it the one on port 8000, else one is started")
     parser.add_argument(
-        "--count", type=int, help="replay: how many requests (1,000); roundtrip: conversations (10,000)"
+        "--count",
+        type=int,
+        help="replay: how many requests (1,000); roundtrip: conversations (10,000); ledger: keys (1,000,000)",
     )
     parser.add_argument("--model", default="demo/echo", help="replay: the model; one that restates the question")
     parser.add_argument(
