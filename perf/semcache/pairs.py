@@ -50,9 +50,9 @@ async def _measure(sets: Mapping[str, list[Pair]]) -> dict[str, Any]:
     for name, pairs in sets.items():
         cosines = await by_cosine(pairs, embedder)
         ours = await helix(pairs, embedder)
-        systems = {system: [cosine >= least for cosine in cosines] for system, least in least_cosines().items()} | {
-            "Helix": [hit for hit, _ in ours]
-        }
+        systems = {system: [cosine >= least for cosine in cosines] for system, least in least_cosines().items()}
+        systems["Helix"] = [outcome.is_served for outcome in ours]
+        systems["ineligible"] = [outcome.is_ineligible for outcome in ours]
         served[name] = _by_kind(pairs, systems)
     await embedder.close()
     everything = [pair for pairs in sets.values() for pair in pairs]

@@ -7,7 +7,7 @@ import inspect
 import time
 from array import array
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -19,7 +19,7 @@ from helix.embed import SentenceTransformerEmbedder
 from helix.kernel.types import Message, Receive, Scope, Send, Vector
 from perf.semcache.sets import Pair
 
-__all__ = ["PLAIN_COSINE", "Remembered", "by_cosine", "helix", "least_cosines"]
+__all__ = ["PLAIN_COSINE", "Outcome", "Remembered", "by_cosine", "helix", "least_cosines"]
 
 PLAIN_COSINE = 0.85
 LITELLM_COSINE = 0.8
@@ -72,23 +72,40 @@ async def by_cosine(pairs: Sequence[Pair], embedder: Remembered) -> list[float]:
     return found
 
 
-async def helix(pairs: Sequence[Pair], embedder: Remembered) -> list[tuple[bool, str]]:
-    """Whether Helix's own middleware serves each pair, and which guard refused it; each pair in a cache of its own."""
-    middleware = CacheMiddleware(_provider, embedder=embedder, store=MemoryCacheStore(max_entries=100_000))
+class Outcome(NamedTuple):
+    """Whether a pair's second question was served, whether a rule keeps either out of the semantic tier, the veto."""
+
+    is_served: bool
+    is_ineligible: bool
+    veto: str
+
+
+async def helix(pairs: Sequence[Pair], embedder: Remembered) -> list[Outcome]:
+    """What Helix's own middleware makes of each pair; each has a cache of its own."""
+    records: list[Mapping[str, Any]] = []
+    middleware = CacheMiddleware(
+        _provider,
+        embedder=embedder,
+        store=MemoryCacheStore(max_entries=100_000),
+        observe=lambda stage, facts: records.append(facts),
+    )
     await middleware.open()
     found = []
     for number, pair in enumerate(pairs):
+        records.clear()
         await _ask(middleware, pair.one, number)
-        reply = await _ask(middleware, pair.other, number)
-        found.append((reply.get("x-helix-cache", "") in ("semantic", "exact"), reply.get("x-helix-cache-veto", "")))
+        await _ask(middleware, pair.other, number)
+        reasons = [record.get("ineligible") for record in records]
+        asked = records[-1]
+        is_served = asked["status"] in ("semantic", "exact")
+        found.append(Outcome(is_served, any(reasons), asked.get("veto") or ""))
     await middleware.close()
     return found
 
 
-async def _ask(middleware: CacheMiddleware, text: str, number: int) -> dict[str, str]:
-    """Ask as somebody of whom the cache knows nothing else; the reply's headers."""
+async def _ask(middleware: CacheMiddleware, text: str, number: int) -> None:
+    """Ask as somebody of whom the cache knows nothing else."""
     body = orjson.dumps({"model": "m", "messages": [{"role": "user", "content": text}]})
-    replies: list[Message] = []
     given = iter([{"type": "http.request", "body": body, "more_body": False}])
 
     async def receive() -> Message:
@@ -98,12 +115,11 @@ async def _ask(middleware: CacheMiddleware, text: str, number: int) -> dict[str,
         return message or {}
 
     async def send(message: Message) -> None:
-        replies.append(message)
+        """Nobody listens: what was decided is on record."""
 
     headers = [(b"content-type", b"application/json"), (b"authorization", b"Bearer %d" % number)]
     scope: Scope = {"type": "http", "method": "POST", "path": _PATH, "query_string": b"", "headers": headers}
     await middleware(scope, receive, send)
-    return {name.decode(): value.decode() for name, value in replies[0]["headers"]}
 
 
 async def _provider(scope: Scope, receive: Receive, send: Send) -> None:

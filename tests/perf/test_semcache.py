@@ -8,7 +8,7 @@ import pytest
 from perf.process import Unavailable
 from perf.semcache.perturb import perturbed
 from perf.semcache.sets import Pair, read_pairs
-from perf.semcache.systems import Remembered, helix, least_cosines
+from perf.semcache.systems import Outcome, Remembered, helix, least_cosines
 
 QUESTIONS = [
     "How do I change the address of my parcel?",
@@ -49,15 +49,19 @@ def test_the_others_rules() -> None:
 
 
 async def test_helix_serves_through_its_middleware() -> None:
-    """A reworded question is served from the first one's answer, a trap is vetoed, pairs know nothing of another."""
+    """A reworded question is served from the first one's answer, a trap is vetoed, a request for action kept out."""
     embedder = Remembered()
     await embedder.open()
     pairs = [
         Pair(QUESTIONS[0], QUESTIONS[0].lower(), True, "case"),
         Pair("What does it cost to ship 5 parcels?", "What does it cost to ship 6 parcels?", False, "number"),
-        Pair(QUESTIONS[1], QUESTIONS[0], False, "another pair's question"),
+        Pair(QUESTIONS[0], "Book a table for today", False, "an action"),
     ]
     try:
-        assert await helix(pairs, embedder) == [(True, ""), (False, "numbers"), (False, "")]
+        assert await helix(pairs, embedder) == [
+            Outcome(is_served=True, is_ineligible=False, veto=""),
+            Outcome(is_served=False, is_ineligible=False, veto="numbers"),
+            Outcome(is_served=False, is_ineligible=True, veto=""),
+        ]
     finally:
         await embedder.close()

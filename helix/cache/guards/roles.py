@@ -47,7 +47,7 @@ class Cast(NamedTuple):
 
 def same_roles(one: Reading, other: Reading, pairs: Alignment) -> bool:
     """No two words, in one clause in either text, have changed places."""
-    if pairs.overlap < _ALIKE:
+    if pairs.overlap < _ALIKE and one.content:
         return True
     if _change_neighbours(one, other, pairs):
         return False
