@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from perf import (
+    bound,
     embed,
     idle,
     ledger,
@@ -77,11 +78,12 @@ NAMES: dict[str, Measure] = {
         options.count or 10_000, options.data, options.seed, options.strategy
     ),
     "embed": lambda place, options: embed.measure(options.data),
+    "bound": lambda place, options: bound.measure(options.data),
     "semcache": lambda place, options: semcache.measure(options.data),
     "ledger": lambda place, options: ledger.measure(place.folder, options.count or 1_000_000),
     "million": lambda place, options: million.measure(place.folder, options.entries),
 }
-_ON_ALL_CPUS = {"replay", "idle", "soak", "pii", "roundtrip", "embed", "semcache", "million", "ledger"}
+_ON_ALL_CPUS = {"bound", "replay", "idle", "soak", "pii", "roundtrip", "embed", "semcache", "million", "ledger"}
 _NOT_IN_ALL = {"million", "soak", "roundtrip"}
 _PEERS = ("litellm", "litellm_presidio", "portkey")
 
@@ -93,7 +95,7 @@ def main() -> int:
     options = _arguments()
     names = [options.name]
     if options.name == "all":
-        left_out = _NOT_IN_ALL if options.data.is_dir() else _NOT_IN_ALL | {"pii", "embed", "semcache"}
+        left_out = _NOT_IN_ALL if options.data.is_dir() else _NOT_IN_ALL | {"bound", "pii", "embed", "semcache"}
         names = [name for name in NAMES if name not in left_out]
     results: dict[str, Any] = {}
     cpus = sorted(os.sched_getaffinity(0))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
 from helix.budget.estimate import dearest, worst_case
 from helix.budget.limits import taken
+from helix.budget.tokens import encodings_of, load
 from helix.kernel.exchange import Exchange
 from helix.kernel.types import Limit, Money, Price, Standing, Usage
 
@@ -26,6 +28,8 @@ class Claim:
         dialect, request = exchange.dialect, exchange.payload
         find = getattr(price, "find", None)
         sizes = find(exchange.model) if find is not None else None
+        self._sizes, self._default = sizes, default_max_output_tokens
+        self._is_counted = False
         self.usage = worst_case(exchange, sizes, default_max_output_tokens)
         self._choices = max(1, dialect.choices(request)) if dialect is not None else 1
         self._cap = self.usage.output_tokens // self._choices
@@ -37,12 +41,21 @@ class Claim:
         self.told_cap: int | None = None
         """The cap that was put into the request."""
 
-    def fit(self, standings: Sequence[Standing]) -> tuple[Money, Usage] | None:
+    async def fit(self, standings: Sequence[Standing]) -> tuple[Money, Usage] | None:
         """The longest answer that all hard limits can pay for; None where that is under the least.
 
-        Its cost rises with its length, whatever the price, so it is found by halving.
+        Its cost rises with its length, whatever the price, so it is found by halving. Before that, the input is counted
+        by the tokenizer, where it is known: bytes are some four times as many.
         """
         hard = [one for one in standings if not one.limit.soft]
+        if not self._is_counted:
+            self._is_counted = True
+            closer = await asyncio.to_thread(self._by_tokenizer)
+            if closer is not None:
+                self.usage = replace(self.usage, input_tokens=closer.input_tokens)
+                self.cost = self._cost(self._cap)
+                if self._fits(hard, self._cap):
+                    return self.cost, self.usage
         low, high = self._least, self._cap - 1
         if low > high or not self._fits(hard, low) or self._capped(low) is None:
             return None
@@ -65,6 +78,15 @@ class Claim:
         if capped is not None:
             self._exchange.replace(capped)
             self.told_cap = self._cap
+
+    def _by_tokenizer(self) -> Usage | None:
+        """The worst case by the tokenizers of the models that may answer; None where one of them is not known."""
+        members = getattr(self._price, "members", None)
+        names = encodings_of(members(self._exchange.model) if members is not None else (self._exchange.model,))
+        encodings = [encoding for name in names if (encoding := load(name)) is not None]
+        if not encodings or len(encodings) < len(names):
+            return None
+        return worst_case(self._exchange, self._sizes, self._default, encodings)
 
     def _capped(self, tokens: int) -> dict[str, object] | None:
         dialect = self._exchange.dialect

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 from helix.budget.rates import LONGEST_SECONDS, MOST_SEARCHES, ModelPrice
+from helix.budget.tokens import MOST_BYTES, MOST_CHARACTERS, Encoding
 from helix.kernel.exchange import Exchange
 from helix.kernel.types import Money, Price, Usage
-from helix.kernel.wire import Dialect
+from helix.kernel.wire import Dialect, Text
 
 __all__ = ["Sizes", "dearest", "estimated_input_tokens", "search_context", "tokens_of", "worst_case"]
 
@@ -17,6 +19,9 @@ IMAGE_TOKENS = 48_169
 
 TEMPLATE_TOKENS = 64
 """What a chat template puts round a conversation; what it puts round a message is less than its JSON."""
+
+TEXT_TOKENS = 4
+"""What a text may take beside its own tokens where it is joined to another."""
 
 TOOLS_TOKENS = 1024
 """What a provider's own prompt about tools adds at most: Anthropic's tables say up to 804."""
@@ -48,17 +53,25 @@ class Sizes(Protocol):
         ...
 
 
-def worst_case(exchange: Exchange, sizes: ModelPrice | None, default_max_output_tokens: int) -> Usage:
+def worst_case(
+    exchange: Exchange,
+    sizes: ModelPrice | None,
+    default_max_output_tokens: int,
+    encodings: Sequence[Encoding] = (),
+) -> Usage:
     """The most that a request can be charged for.
 
-    Input: no byte-level tokenizer makes more tokens of a text than it has bytes, and JSON never takes fewer bytes
-    than the text in it; so the body's length is a bound, with images counted by themselves and, where the request
-    refers to content that is not in it (a file, an earlier response, a provider's own search), the model's whole
-    context instead. Output: the caller's cap, else the model's own, else `default_max_output_tokens`; for each
-    choice. Searches: the caller's cap, else `MOST_SEARCHES`.
+    Input: no tokenizer makes more tokens of a text than it has bytes, and JSON never takes fewer bytes than the text in
+    it; so the body's length is a bound, with images counted by themselves and, where the request refers to content that
+    is not in it (a file, an earlier response, a provider's own search), the model's whole context instead. With
+    `encodings`, those of all the models that may answer, a text counts as the most tokens any makes of it: closer, but
+    slower by some 35 µs a KB. Output: the caller's cap, else the model's own, else `default_max_output_tokens`; for
+    each choice. Searches: the caller's cap, else `MOST_SEARCHES`.
     """
     dialect, request = exchange.dialect, exchange.payload
     tokens = len(exchange.body) + TEMPLATE_TOKENS
+    if encodings and dialect is not None and len(exchange.body) <= MOST_BYTES:
+        tokens -= _spared(dialect.texts(request), encodings)
     tools = request.get("tools") or request.get("functions")
     if tools:
         tokens += TOOLS_TOKENS
@@ -105,6 +118,17 @@ def search_context(request: dict[str, Any]) -> str:
         if isinstance(size, str):
             return size
     return ""
+
+
+def _spared(texts: Iterable[Text], encodings: Sequence[Encoding]) -> int:
+    # A message's text stands between a template's special tokens, so no token reaches beyond it.
+    spared = 0
+    for text in texts:
+        if not text.is_json and len(text.value) <= MOST_CHARACTERS:
+            value = text.value if text.value.isascii() else text.value.encode("utf-8", "replace").decode()
+            size = len(value) if value.isascii() else len(value.encode())
+            spared += max(size - max(encode(value) for encode in encodings) - TEXT_TOKENS, 0)
+    return spared
 
 
 def _searches(request: dict[str, Any], tools: Any) -> int:

@@ -135,15 +135,15 @@ class GroupPrices:
 
     def __call__(self, model: str, usage: Usage) -> Money | None:
         """The cost of a usage: the most any member asks for it; None where one has no price."""
-        return _most(self.table(member, usage) for member in self._members_of(model))
+        return _most(self.table(member, usage) for member in self.members(model))
 
     def dearest(self, model: str, usage: Usage) -> Money | None:
         """The most that so much can cost with any member; None where one has no price."""
-        return _most(self.table.dearest(member, usage) for member in self._members_of(model))
+        return _most(self.table.dearest(member, usage) for member in self.members(model))
 
     def find(self, model: str) -> ModelPrice | None:
         """The group's sizes in the form of one price: the largest of each; None where a member is not known."""
-        members = self._members_of(model)
+        members = self.members(model)
         if len(members) == 1:
             return self.table.find(members[0])
         prices = [price for member in members if (price := self.table.find(member)) is not None]
@@ -156,7 +156,8 @@ class GroupPrices:
             max_output_tokens=None if None in outputs else max(size for size in outputs if size is not None),
         )
 
-    def _members_of(self, model: str) -> Sequence[str]:
+    def members(self, model: str) -> Sequence[str]:
+        """The models that a name can end at; the name itself where it stands for no other."""
         return self._members(model) or (model,)
 
 

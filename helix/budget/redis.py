@@ -123,7 +123,7 @@ class RedisLedger:
             found = _standings(plan, present, reply[3:])
             if reply[0] == 0:
                 break
-            less = None if lower is None else lower(found)
+            less = None if lower is None else await lower(found)
             if less is None:
                 raise self._refusal(plan, reply, found, amounts)
             amount, usage = less

@@ -5,7 +5,7 @@ Everything here is plain and picklable, so that a backend may live in this proce
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -506,7 +506,7 @@ class CacheCatalog(Protocol):
         ...
 
 
-Lower: TypeAlias = Callable[[Sequence[Standing]], tuple[Money, Usage] | None]
+Lower: TypeAlias = Callable[[Sequence[Standing]], Awaitable[tuple[Money, Usage] | None]]
 """What of a claim that does not fit would, given where its limits stand; None where too little remains."""
 
 

@@ -599,7 +599,7 @@ async def test_what_does_not_fit_is_asked_for_as_less(make: Make) -> None:
     await ledger.reserve("r0", [day, tokens], Money(10), Usage(5, 5))
     seen: list[list[int]] = []
 
-    def lower(standings: Sequence[Standing]) -> tuple[Money, Usage] | None:
+    async def lower(standings: Sequence[Standing]) -> tuple[Money, Usage] | None:
         seen.append([one.remaining for one in standings])
         return Money(200 - 50 * len(seen)), Usage(10, 10)
 

@@ -165,7 +165,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
         asked: list[int] = []
 
-        def lower(standings: Sequence[Standing]) -> tuple[Money, Usage] | None:
+        async def lower(standings: Sequence[Standing]) -> tuple[Money, Usage] | None:
             asked.append(1)
             for index, standing in zip(order, standings, strict=True):
                 assert (standing.limit, standing.most) == (LIMITS[index], self.most(index))

@@ -335,6 +335,27 @@ async def test_what_answered_is_charged_by_itself_not_as_the_dearest_of_its_name
     assert await spent(ledger, budget, Limit("wide", "day", Money(10**9))) == (3007, 0)
 
 
+async def test_a_budget_that_pays_for_the_tokens_need_not_pay_for_the_bytes(make: Make, ledger: RedisLedger) -> None:
+    """Before a request is refused, its texts are counted by the tokenizer of the models that may answer."""
+    prices = PriceTable({"gpt-4o": priced(input_cost_per_token=1e-9, output_cost_per_token=0.0)})
+    text = "Documentation comments use three slashes and support Markdown notation for formatting. " * 20
+    request = {"model": "gpt-4o", "max_tokens": 5, "messages": [{"role": "user", "content": text}]}
+    held: list[int] = []
+    limit = Limit("tight", "day", Money(700))
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        held.append((await ledger.spent([limit]))[0][1].nano_usd)
+        await answers(chat_answer({"prompt_tokens": 320, "completion_tokens": 3}))(scope, receive, send)
+
+    budget = make(app, price=prices, limits=[limit])
+    assert len(text) > 1700
+    assert (await post(budget, request)).status == 200
+    assert 320 < held[0] < 700
+    assert await spent(ledger, budget, limit) == (320, 0)
+    other = make(app, price=PriceTable({"claude": priced(input_cost_per_token=1e-9)}), limits=[limit])
+    assert (await post(other, {**request, "model": "claude"})).status == 429
+
+
 async def test_a_request_that_the_budget_cannot_pay_is_refused(make: Make, ledger: RedisLedger) -> None:
     """429 in the dialect's form, naming the budget, what is used and held, and its reset; nothing goes upstream."""
     calls: list[Scope] = []
