@@ -15,7 +15,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from helix.cli.admin import budgets, cache, keys
+from helix.cli.admin import budgets, keys
+from helix.cli.cache import cache
 from helix.cli.redact import redact
 from helix.config import Config
 from helix.kernel.errors import ConfigError, HelixError

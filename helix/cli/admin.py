@@ -1,4 +1,4 @@
-"""`helix keys`, `helix budgets`, `helix cache`: the administration API of a running gateway, from the shell."""
+"""`helix keys`, `helix budgets`: the administration API of a running gateway, from the shell."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,11 +22,10 @@ from rich.text import Text
 from helix.config import LOOPBACK
 from helix.kernel.errors import ConfigError, HelixError
 
-__all__ = ["budgets", "cache", "keys"]
+__all__ = ["DATA", "DataOption", "JsonOption", "UrlOption", "ask", "budgets", "call", "keys", "show"]
 
 keys = typer.Typer(help="Make, list and revoke virtual keys.", no_args_is_help=True)
 budgets = typer.Typer(help="See what is spent, held and left of each budget.", no_args_is_help=True)
-cache = typer.Typer(help="See and flush the cache.", no_args_is_help=True)
 
 UrlOption = Annotated[
     str | None,
@@ -73,7 +73,7 @@ def create_key(
         for key, value in (("rpm", rpm), ("parallel", parallel), ("team", team), ("user", user), ("tags", tag))
         if value
     }
-    made = _call("POST", url, "/helix/keys", data, body)
+    made = call("POST", url, "/helix/keys", data, body)
     if as_json:
         print(json.dumps(made))
         return
@@ -85,7 +85,7 @@ def create_key(
 @keys.command("list")
 def list_keys(url: UrlOption = None, data: DataOption = DATA, as_json: JsonOption = False) -> None:
     """List the keys; never the secrets."""
-    _show(
+    show(
         _every(url, "/helix/keys", data),
         ("id", "name", "models", "rpm", "parallel", "budgets", "team", "revoked"),
         as_json,
@@ -99,36 +99,14 @@ def revoke_key(
     data: DataOption = DATA,
 ) -> None:
     """Revoke a key; it stops working within seconds, for good."""
-    _call("DELETE", url, f"/helix/keys/{urllib.parse.quote(id, safe='')}", data)
+    call("DELETE", url, f"/helix/keys/{urllib.parse.quote(id, safe='')}", data)
     print(f"Key {id} is revoked.")
 
 
 @budgets.command("list")
 def list_budgets(url: UrlOption = None, data: DataOption = DATA, as_json: JsonOption = False) -> None:
     """List the budgets with what is spent, held for requests in flight, and left."""
-    _show(_every(url, "/helix/budgets", data), None, as_json)
-
-
-@cache.command("stats")
-def cache_stats(url: UrlOption = None, data: DataOption = DATA) -> None:
-    """Say what the cache holds."""
-    print(json.dumps(_call("GET", url, "/helix/cache", data), indent=2))
-
-
-@cache.command("flush")
-def cache_flush(
-    namespace: Annotated[str | None, typer.Option(help="Only this namespace.")] = None,
-    entry: Annotated[str | None, typer.Option(help="Only this entry, the id in x-helix-cache-entry.")] = None,
-    all: Annotated[bool, typer.Option("--all", help="Everything.")] = False,
-    url: UrlOption = None,
-    data: DataOption = DATA,
-) -> None:
-    """Remove answers from the cache."""
-    if sum((namespace is not None, entry is not None, all)) != 1:
-        raise typer.BadParameter("say what to remove: one of --namespace, --entry or --all")
-    query = {"namespace": namespace, "entry": entry, "all": "true" if all else None}
-    chosen = urllib.parse.urlencode({key: value for key, value in query.items() if value is not None})
-    print(json.dumps(_call("DELETE", url, f"/helix/cache?{chosen}", data)))
+    show(_every(url, "/helix/budgets", data), None, as_json)
 
 
 _BUDGET = re.compile(r"([0-9.]+)(?: ?(tokens|input_tokens|output_tokens|requests|usd))?/([a-z0-9]+)(?:@(\S+))?")
@@ -163,25 +141,61 @@ def _credential(data: Path) -> str:
         ) from None
 
 
-def _call(method: str, url: str | None, path: str, data: Path, body: Any = None) -> Any:
+def call(method: str, url: str | None, path: str, data: Path, body: Any = None) -> Any:
+    """What the administration API answers. Raises HelixError with its own message, or where no gateway answers."""
+    status, _, told = _exchange(method, url, path, data, body)
+    if status >= 400:
+        raise HelixError(_message(status, told))
+    return told
+
+
+def ask(
+    method: str,
+    url: str | None,
+    path: str,
+    data: Path,
+    body: Any,
+    *,
+    key: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> tuple[int, Mapping[str, str], str]:
+    """Status, headers and error message of a request through the gateway; raises where no gateway answers."""
+    status, told_headers, told = _exchange(method, url, path, data, body, key=key, headers=headers, timeout=600)
+    return status, told_headers, _message(status, told) if status >= 400 else ""
+
+
+def _exchange(
+    method: str,
+    url: str | None,
+    path: str,
+    data: Path,
+    body: Any,
+    *,
+    key: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    timeout: float = 30,
+) -> tuple[int, Mapping[str, str], Any]:
     if url is None:
         url = f"http://127.0.0.1:{os.environ.get('HELIX_PORT') or 8000}"
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(f"--url must be http:// or https:// and a host, found {url!r}")
+    credential = f"Bearer {key or _credential(data)}"
     request = urllib.request.Request(
         url.rstrip("/") + path,
         method=method,
         data=None if body is None else json.dumps(body).encode(),
-        headers={"authorization": f"Bearer {_credential(data)}", "content-type": "application/json"},
+        headers={**(headers or {}), "authorization": credential, "content-type": "application/json"},
     )
     # A proxy in the environment is for the world outside.
     without = [urllib.request.ProxyHandler({})] if parts.hostname in LOOPBACK else []
     try:
-        with urllib.request.build_opener(*without).open(request, timeout=30) as reply:
-            return json.loads(reply.read() or b"null")
-    except urllib.error.HTTPError as error:
-        raise HelixError(_message(error)) from None
+        try:
+            with urllib.request.build_opener(*without).open(request, timeout=timeout) as reply:
+                return reply.status, _by_name(reply.headers), json.loads(reply.read() or b"null")
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, _by_name(error.headers), _parsed(error.read())
     except (ValueError, http.client.HTTPException):
         raise HelixError(f"what answers at {url} is no Helix gateway; name yours with --url") from None
     except OSError as error:  # a URLError is one
@@ -191,11 +205,22 @@ def _call(method: str, url: str | None, path: str, data: Path, body: Any = None)
         ) from None
 
 
-def _message(error: urllib.error.HTTPError) -> str:
+def _by_name(headers: Any) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _parsed(body: bytes) -> Any:
     try:
-        return str(json.loads(error.read())["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return f"the gateway answered with status {error.code}"
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
+def _message(status: int, told: Any) -> str:
+    try:
+        return str(told["error"]["message"])
+    except (KeyError, TypeError):
+        return f"the gateway answered with status {status}"
 
 
 def _every(url: str | None, path: str, data: Path) -> list[dict[str, Any]]:
@@ -203,14 +228,15 @@ def _every(url: str | None, path: str, data: Path) -> list[dict[str, Any]]:
     cursor = None
     while True:
         query = f"?{urllib.parse.urlencode({'cursor': cursor})}" if cursor else ""
-        page = _call("GET", url, path + query, data)
+        page = call("GET", url, path + query, data)
         rows.extend(page["data"])
         cursor = page.get("next_cursor")
         if not cursor:
             return rows
 
 
-def _show(rows: list[dict[str, Any]], columns: tuple[str, ...] | None, as_json: bool) -> None:
+def show(rows: list[dict[str, Any]], columns: tuple[str, ...] | None, as_json: bool) -> None:
+    """Print rows as a table, or as JSON."""
     if as_json:
         print(json.dumps(rows, indent=2))
         return
