@@ -7,6 +7,7 @@
     conversation       earlier turns are kept by the provider, so that nobody here knows what the question refers to
     no_question        nothing that a user asked comes last
     encoding           half a surrogate pair, which neither a model nor a store takes
+    hidden             characters that a model reads and nobody sees, by which texts that look alike differ
     too_short          says too little for nearness to mean anything ("go on")
     too_long           longer than anything that is embedded
     window             longer than the embedder's window (found out by embedding)
@@ -30,12 +31,18 @@ __all__ = ["REASONS", "Eligibility", "Rule"]
 
 REASONS = (
     *("several_answers", "temperature", "tool_result", "parts", "media", "conversation", "no_question", "encoding"),
-    *("too_short", "too_long", "window", "freshness", "action"),
+    *("hidden", "too_short", "too_long", "window", "freshness", "action"),
 )
 """The reasons that Helix knows itself."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
 _PLACEHOLDER = re.compile(r"<[A-Z][A-Z0-9_]*_\d+>", re.ASCII)
+# Controls, formats, tags, private and unassigned characters, and variation selectors but the one that makes an emoji;
+# left out are what joins letters (U+200C, U+200D) and a soft hyphen.
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u061c\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0e\ufeff\uffa0\ufff0-\uffff\ue000-\uf8ff\U000e0000-\U0010ffff]"
+)
 _TEXT_PARTS = frozenset(("text", "input_text"))
 
 
@@ -127,6 +134,8 @@ class Eligibility:
             size = len(_PLACEHOLDER.sub("", text).strip().encode())
         except UnicodeEncodeError:
             return "encoding"
+        if _HIDDEN.search(text):
+            return "hidden"
         if size < self._min_bytes:
             return "too_short"
         if len(text) > self._max_chars:

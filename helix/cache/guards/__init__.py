@@ -25,6 +25,7 @@ from helix.cache.guards.question import same_question
 from helix.cache.guards.reading import Reading, read
 from helix.cache.guards.roles import same_roles
 from helix.cache.guards.spelling import are_one_slip_apart
+from helix.cache.guards.symbols import are_same_symbols, same_symbols
 from helix.cache.guards.tense import same_tense
 from helix.cache.guards.term import same_terms
 
@@ -34,6 +35,7 @@ Guard: TypeAlias = Callable[[Reading, Reading, Alignment], bool]
 
 GUARDS: tuple[tuple[str, Guard], ...] = (
     ("placeholders", same_placeholders),
+    ("symbols", same_symbols),
     ("language", same_language),
     ("numbers", same_numbers),
     ("dates", same_dates),
@@ -66,7 +68,7 @@ class Comparison:
 def compare(asked: str, answered: str) -> Comparison:
     """Compare two texts: pure, symmetric, and without a veto for equal ones."""
     first, second = sorted((asked, answered))  # so that who asked first makes no difference
-    if first.casefold() == second.casefold() or are_one_slip_apart(first, second):
+    if first.casefold() == second.casefold() or (are_one_slip_apart(first, second) and are_same_symbols(first, second)):
         return Comparison(None, 1.0)
     one, other = read(first), read(second)
     pairs = align(one, other)
