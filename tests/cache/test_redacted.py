@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from helix.cache import CacheMiddleware
+from helix.cache.promise.learning import Promise
 from helix.cache.redis import RedisCacheStore
 from helix.cache.value import Codec
 from helix.embed import SentenceTransformerEmbedder
@@ -96,7 +97,14 @@ def app_of(
     detector: PresidioDetector,
     policy: Policy | None = None,
 ) -> tuple[CacheMiddleware, RedactMiddleware]:
-    cache = CacheMiddleware(provider, store=store, embedder=embedder, share="everyone", semantic_timeout_seconds=60.0)
+    cache = CacheMiddleware(
+        provider,
+        store=store,
+        embedder=embedder,
+        promise=Promise(check_share=0.0),  # the provider is asked by callers alone
+        share="everyone",
+        semantic_timeout_seconds=60.0,
+    )
     return cache, RedactMiddleware(cache, detector=detector, policy=policy, timeout_seconds=60.0)
 
 
