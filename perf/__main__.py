@@ -31,6 +31,7 @@ from perf import (
     semcache,
     soak,
     stages,
+    stampede,
     stream,
     table,
 )
@@ -79,11 +80,24 @@ NAMES: dict[str, Measure] = {
     ),
     "embed": lambda place, options: embed.measure(options.data),
     "bound": lambda place, options: bound.measure(options.data),
+    "stampede": lambda place, options: stampede.measure(place, options.count or 200),
     "semcache": lambda place, options: semcache.measure(options.data),
     "ledger": lambda place, options: ledger.measure(place.folder, options.count or 1_000_000),
     "million": lambda place, options: million.measure(place.folder, options.entries),
 }
-_ON_ALL_CPUS = {"bound", "replay", "idle", "soak", "pii", "roundtrip", "embed", "semcache", "million", "ledger"}
+_ON_ALL_CPUS = {
+    "bound",
+    "replay",
+    "idle",
+    "soak",
+    "pii",
+    "roundtrip",
+    "embed",
+    "semcache",
+    "million",
+    "ledger",
+    "stampede",
+}
 _NOT_IN_ALL = {"million", "soak", "roundtrip"}
 _PEERS = ("litellm", "litellm_presidio", "portkey")
 

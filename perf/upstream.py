@@ -3,6 +3,7 @@
 `/v1/chat/completions` answers by restating the last user message, whole or streamed a word an event, with usage.
 `/paced/v1/chat/completions` streams `max_tokens` events, one every `--interval-ms`; each carries the monotonic time at
 which it was written, as `t<nanoseconds>;`, so that a reader on the same machine knows how long it was under way.
+Asked for a whole answer, it gives that after the time that the stream would have taken.
 `/strict/v1/chat/completions` is the first, but refuses a request in which it finds made-up personal data.
 """
 
@@ -34,7 +35,12 @@ _ROUTES = {b"/v1/chat/completions": False, b"/paced/v1/chat/completions": True, 
 
 
 class Provider(asyncio.Protocol):
-    """One connection of the provider; answers requests one after the other."""
+    """One connection of the provider; answers requests one after the other.
+
+    `calls`, of all connections together, is what `/calls` tells.
+    """
+
+    calls = 0
 
     def __init__(self, interval_seconds: float) -> None:
         self._interval_seconds = interval_seconds
@@ -76,6 +82,9 @@ class Provider(asyncio.Protocol):
         """Answer the request."""
         if self._path == b"/health":
             return self._reply(b'{"status":"ok"}')
+        if self._path == b"/calls":
+            return self._reply(b'{"calls":%d}' % Provider.calls)
+        Provider.calls += 1
         paced = _ROUTES.get(self._path)
         if paced is None:
             return self._reply(b'{"error":{"message":"no such path","code":"not_found"}}', b"404 Not Found")
@@ -86,15 +95,20 @@ class Provider(asyncio.Protocol):
             return self._reply(b'{"error":{"message":"not a chat request","code":"bad"}}', b"400 Bad Request")
         if self._path == _STRICT and found_in(b"".join(self._body).decode()):
             return self._reply(b'{"error":{"message":"personal data","code":"personal"}}', b"422 Unprocessable Entity")
+        events = int(request.get("max_tokens") or _DEFAULT_EVENTS)
         if not request.get("stream"):
-            return self._reply(orjson.dumps(_answer(request["model"], question)))
+            answer = orjson.dumps(_answer(request["model"], question))
+            if not paced:
+                return self._reply(answer)
+            asyncio.get_running_loop().call_later(events * self._interval_seconds, self._reply, answer)
+            return None
         self._write(
             b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
             b"cache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n"
         )
         usage = bool((request.get("stream_options") or {}).get("include_usage"))
         if paced:
-            return self._pace(request["model"], int(request.get("max_tokens") or _DEFAULT_EVENTS), usage)
+            return self._pace(request["model"], events, usage)
         for word in f"You asked: {question}{ANSWER}".split(" "):
             self._event(_chunk(request["model"], {"content": f"{word} "}))
         return self._finish(request["model"], usage)

@@ -212,3 +212,237 @@ class Ear:
             await send(message)
 
         await self.app(scope, receive, listening)
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_others_try_where_the_first_failed(streams: bool, slow: Slow, app_of: Any) -> None:
+    """An error that may be the first caller's own is his alone; the others ask one at a time, until one is answered."""
+    slow.fails = [429, 500, 503]
+    slow.go.set()
+    request = chat(QUESTION, stream=streams)
+    replies = await asyncio.gather(*(start(app_of(n), CHAT, request) for n in range(12)))
+    assert sorted(reply.status for reply in replies) == [200] * 9 + [429, 500, 503]
+    assert (slow.calls, slow.most_at_once) == (4, 1)
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+async def test_a_wrong_request_is_told_so_once(status: int, slow: Slow, app_of: Any) -> None:
+    """Where the provider says that the request itself is wrong, equal ones are told the same."""
+    slow.fails = [status] * 12
+    first = start(app_of(0), CHAT, chat(QUESTION))
+    await slow.asked.wait()
+    rest = [start(app_of(n), CHAT, chat(QUESTION, stream=n % 2 == 0)) for n in range(1, 6)]
+    await settled()
+    slow.go.set()
+    replies = [await first, *await asyncio.gather(*rest)]
+    assert {(reply.status, reply.json["error"]["message"]) for reply in replies} == {(status, "no. 1")}
+    assert slow.calls == 1
+
+
+async def test_a_stream_that_breaks_is_no_whole_answer(slow: Slow, app_of: Any) -> None:
+    """Who has had a part of it is told that it broke; who waited for a whole answer asks again. Nothing is stored."""
+    slow.cuts = 1
+    first = start(app_of(0), CHAT, chat(QUESTION, stream=True))
+    await slow.half.wait()
+    ear = Ear(app_of(1), b"It ")
+    streaming = start(ear, CHAT, chat(QUESTION, stream=True))
+    await ear.heard.wait()
+    whole = start(app_of(1), CHAT, chat(QUESTION))
+    await settled()
+    slow.go.set()
+    broken = await streaming
+    assert assembled(CHAT, broken.events) is None
+    assert broken.events[-1].json()["error"]["code"] == "upstream_unreachable"
+    assert assembled(CHAT, (await first).events) is None
+    assert (await whole).json["choices"][0]["message"]["content"] == TEXT
+    assert slow.calls == 2
+
+
+async def leave(task: asyncio.Task[Reply]) -> None:
+    """Be cancelled, as a server that notices a disconnect does."""
+    task.cancel()
+    await asyncio.wait((task,))
+    assert task.cancelled()
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_the_first_caller_leaves(streams: bool, slow: Slow, app_of: Any) -> None:
+    """The call goes on for the others."""
+    first = start(app_of(0), CHAT, chat(QUESTION, stream=streams))
+    await slow.asked.wait()
+    rest = [start(app_of(n), CHAT, chat(QUESTION, stream=n % 2 == 0)) for n in range(1, 5)]
+    await settled()
+    await leave(first)
+    slow.go.set()
+    replies = await asyncio.gather(*rest)
+    assert {reply.cache for reply in replies} == {"shared"}
+    assert (slow.calls, slow.ends) == (1, ["answered"])
+
+
+@pytest.mark.parametrize("polite", [False, True])
+async def test_all_leave(polite: bool, slow: Slow, apps: list[CacheMiddleware]) -> None:
+    """When the last one leaves, by a disconnect or cancelled, the provider is asked no longer."""
+    callers = [Caller() for _ in range(3)]
+    tasks = [asyncio.create_task(caller.ask(apps[0], chat(QUESTION, stream=True))) for caller in callers]
+    await slow.half.wait()
+    await settled()
+    for caller, task in zip(callers, tasks, strict=True):
+        assert slow.ends == []
+        if polite:
+            caller.left.set()
+        else:
+            task.cancel()
+        await settled()
+    await asyncio.wait(tasks)
+    assert slow.calls == 1
+    assert slow.ends == ["left" if polite else "cancelled"]
+
+
+class Caller:
+    """Sends a request and hangs up when `left` is set."""
+
+    def __init__(self) -> None:
+        self.left = asyncio.Event()
+        self.messages: list[Any] = []
+
+    async def ask(self, app: Any, payload: dict[str, Any]) -> None:
+        given = iter([{"type": "http.request", "body": orjson.dumps(payload), "more_body": False}])
+
+        async def receive() -> Any:
+            message = next(given, None)
+            if message is None:
+                await self.left.wait()
+            return message or {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            self.messages.append(message)
+
+        headers = [(b"content-type", b"application/json"), (b"authorization", b"Bearer sk-test")]
+        scope = {"type": "http", "method": "POST", "path": CHAT, "query_string": b"", "headers": headers}
+        await app(scope, receive, send)
+
+
+async def test_a_follower_leaves(slow: Slow, app_of: Any) -> None:
+    """Nobody else notices."""
+    first = start(app_of(0), CHAT, chat(QUESTION, stream=True))
+    await slow.half.wait()
+    goes, stays = (start(app_of(1), CHAT, chat(QUESTION, stream=True)) for _ in range(2))
+    await settled()
+    await leave(goes)
+    slow.go.set()
+    for reply in await asyncio.gather(first, stays):
+        assert assembled(CHAT, reply.events) is not None
+    assert slow.calls == 1
+
+
+@pytest.mark.parametrize("stuck", ["first", "follower"])
+async def test_who_reads_nothing_delays_nobody(stuck: str, slow: Slow, app_of: Any) -> None:
+    """A caller whose connection takes nothing more holds up neither the call nor the others."""
+    slow.text = "word " * 40_000
+    frozen = Frozen(app_of(0))
+    first = start(frozen if stuck == "first" else app_of(0), CHAT, chat(QUESTION, stream=True))
+    await slow.asked.wait()
+    second = start(frozen if stuck == "follower" else app_of(1), CHAT, chat(QUESTION, stream=True))
+    third = start(app_of(1), CHAT, chat(QUESTION, stream=True))
+    await settled()
+    slow.go.set()
+    waiting = [third, second if stuck == "first" else first]
+    for reply in await asyncio.gather(*waiting):
+        got = assembled(CHAT, reply.events)
+        assert got is not None
+        assert got["choices"][0]["message"]["content"] == slow.text
+    assert slow.calls == 1
+    await leave(first if stuck == "first" else second)
+
+
+class Frozen:
+    """An app whose caller reads the beginning of the reply and nothing more."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def stuck(message: Any) -> None:
+            if message["type"] != "http.response.start":
+                await asyncio.Event().wait()
+            await send(message)
+
+        await self.app(scope, receive, stuck)
+
+
+async def test_an_answer_of_a_megabyte(slow: Slow, app_of: Any) -> None:
+    """Large answers are shared whole."""
+    slow.text = "word " * 200_000
+    first = start(app_of(0), CHAT, chat(QUESTION))
+    await slow.asked.wait()
+    rest = [start(app_of(n), CHAT, chat(QUESTION, stream=n == 2)) for n in range(1, 4)]
+    await settled()
+    slow.go.set()
+    for number, reply in enumerate(await asyncio.gather(first, *rest)):
+        got = assembled(CHAT, reply.events) if number == 2 else reply.json
+        assert got["choices"][0]["message"]["content"] == slow.text
+    assert slow.calls == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"temperature": 0.5},
+        {"model": "gpt-4o-mini"},
+        {"user": "somebody"},
+        {"messages": [{"role": "user", "content": QUESTION + " "}]},
+    ],
+)
+async def test_other_requests_do_not_share(other: dict[str, Any], slow: Slow, app_of: Any) -> None:
+    """Whatever is part of the key keeps requests apart."""
+    slow.go.set()
+    await asyncio.gather(start(app_of(0), CHAT, chat(QUESTION)), start(app_of(1), CHAT, {**chat(QUESTION), **other}))
+    assert slow.calls == 2
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"authorization": "Bearer sk-other"},
+        {"x-helix-cache-namespace": "blue"},
+        {"cache-control": "no-store"},
+        {"cache-control": "no-cache"},
+        {"cache-control": "max-age=0"},
+    ],
+)
+async def test_other_callers_and_wishes_do_not_share(headers: dict[str, str], slow: Slow, app_of: Any) -> None:
+    """Neither another partition nor one who wants no earlier answer is given somebody else's."""
+    slow.go.set()
+    await asyncio.gather(
+        start(app_of(0), CHAT, chat(QUESTION)), start(app_of(1), CHAT, chat(QUESTION), headers=headers)
+    )
+    assert slow.calls == 2
+
+
+async def test_it_can_be_turned_off(slow: Slow, store: RedisCacheStore) -> None:
+    """With `stampede=False` each makes its own call."""
+    app = CacheMiddleware(slow, store=store, mode="exact", stampede=False)
+    slow.go.set()
+    await asyncio.gather(*(start(app, CHAT, chat(QUESTION)) for _ in range(3)))
+    assert slow.calls == 3
+    await app.close()
+
+
+async def test_one_that_waits_too_long_asks_for_itself(slow: Slow, stores: list[RedisCacheStore]) -> None:
+    """After `wait_seconds` without a word a request makes a call of its own."""
+    app = CacheMiddleware(slow, store=stores[0], mode="exact", stampede=Sharing(wait_seconds=0.1))
+    first = start(app, CHAT, chat(QUESTION))
+    await slow.asked.wait()
+    second = start(app, CHAT, chat(QUESTION))
+    while slow.calls < 2:
+        await settled()
+    slow.go.set()
+    assert {(await first).status, (await second).status} == {200}
+    await app.close()
+
+
+@pytest.mark.parametrize("wrong", [{"lease_seconds": 0}, {"wait_seconds": -1}])
+def test_wrong_settings(wrong: dict[str, Any]) -> None:
+    """What must be positive is named."""
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Sharing(**wrong)
