@@ -14,8 +14,8 @@ __all__ = ["MAX_FLIGHT_BYTES", "OWN_FAULT", "Flight", "Outcome", "Place"]
 
 Outcome: TypeAlias = Literal["found", "whole", "refused", "broken", "apart"]
 
-MAX_FLIGHT_BYTES = 8 * 1024 * 1024
-"""So much of an answer is kept for those who come late or read slowly; four times what most models can say."""
+MAX_FLIGHT_BYTES = 32 * 1024 * 1024
+"""So much of a stream is kept for those who come late or read slowly: 128,000 tokens, one an event."""
 
 OWN_FAULT = frozenset((400, 404, 405, 413, 415, 422))
 """Statuses that say that the request itself is wrong, so that an equal one would be told the same."""

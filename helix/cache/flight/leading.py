@@ -44,7 +44,7 @@ class Leading:
     async def fly(self, call: Callable[[Send], Awaitable[None]], send: Send) -> None:
         """Make the call and send the leader what is his. Raises what the call raises."""
         self._exchange.outlive(self._receive)
-        self._flight.on_change = self._lease.on_unwanted = self._look_round
+        self._flight.on_change = self._lease.on_change = self._look_round
         task = self._task = asyncio.ensure_future(self._call(call))
         _flying.add(task)
         task.add_done_callback(_flying.discard)
@@ -119,6 +119,8 @@ class _Outbox:
         self._messages.append(message)
         self._bytes += len(message.get("body", b""))
         self._news.set()
+        if self._bytes > _ALONE_BYTES and not self._waits:
+            await asyncio.sleep(0)  # a provider that never makes us wait would keep the others from reading
         while self._bytes > self._limit_bytes and not self._drops:
             if not self._waits:
                 self._lags = True

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from helix.cache.flight.flight import Flight, Place
+from helix.cache.flight.flight import MAX_FLIGHT_BYTES, Flight, Place
 from helix.kernel import exact
 from helix.kernel.errors import BackendUnavailable, UpstreamGarbled
 from helix.kernel.sse import Decoder, encode
@@ -98,12 +98,13 @@ class Lease:
         self._place: Place | None = None
         self._has_ended = False
         self._is_closing = False
+        self._said_bytes = 0
         self.is_elsewhere = False
         """Whether another process leads."""
         self.is_wanted = False
         """Whether other processes wait for what this one leads."""
-        self.on_unwanted: Callable[[], None] | None = None
-        """Called when no other process waits any more."""
+        self.on_change: Callable[[], None] | None = None
+        """Called when others begin to wait, and when none does any more."""
 
     @property
     def is_taken(self) -> bool:
@@ -178,9 +179,10 @@ class Lease:
         self._wanted(False)  # the lease is lost, or cannot be kept
 
     def _wanted(self, is_wanted: bool) -> None:
-        self.is_wanted = is_wanted
-        if not is_wanted and self.on_unwanted is not None:
-            self.on_unwanted()
+        if is_wanted != self.is_wanted:
+            self.is_wanted = is_wanted
+            if self.on_change is not None:
+                self.on_change()
 
     async def _speak(self, leases: Leases) -> bool:
         """Say what is new; whether the lease is still held."""
@@ -189,7 +191,8 @@ class Lease:
             self._place = flight.join(self._news.set, counts=False)
         events = flight.events(self._place)
         outcome = flight.outcome
-        if events is None:  # too long to be repeated whole
+        self._said_bytes += sum(len(event.raw) for event in events or ())
+        if events is None or self._said_bytes > MAX_FLIGHT_BYTES:  # too long to be repeated whole
             events, outcome = [], "apart"
         about = [("status", str(flight.status)), ("form", "stream" if flight.is_stream else "answer")]
         body = encode(events)
@@ -205,7 +208,7 @@ class Lease:
         return await leases.say(flight.key, self._holder, said)
 
     def _told(self) -> None:
-        self.is_wanted = True
+        self._wanted(True)
         self._news.set()
 
     # Those who wait
