@@ -1,4 +1,4 @@
-"""`stampede`: equal requests at once over several processes of a gateway that share a Redis; how often upstream is asked.
+"""`stampede`: equal requests at once over several processes of a gateway; how often upstream is asked.
 
 LiteLLM's proxy, with its Redis cache on, is asked the same where it is installed.
 """

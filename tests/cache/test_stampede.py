@@ -379,7 +379,7 @@ async def test_an_answer_of_a_megabyte(slow: Slow, app_of: Any) -> None:
     await settled()
     slow.go.set()
     for number, reply in enumerate(await asyncio.gather(first, *rest)):
-        got = assembled(CHAT, reply.events) if number == 2 else reply.json
+        got: Any = assembled(CHAT, reply.events) if number == 2 else reply.json
         assert got["choices"][0]["message"]["content"] == slow.text
     assert slow.calls == 1
 
