@@ -142,6 +142,7 @@ def build_app(config: Config, parts: Parts) -> Gateway:
     price = _price(router, helix.budget.price_table)
     rules = [Rule(_limit(item), item.of) for item in helix.budget.limits]
     budget_secret = hmac.digest(parts.key_secret.encode(), b"helix budget", "sha256")
+    budgets = Rules(rules, secret=budget_secret)
     keys = RedisKeyStore(parts.redis_url, secret=parts.key_secret)
     authority = Authority(
         keys,
@@ -164,7 +165,8 @@ def build_app(config: Config, parts: Parts) -> Gateway:
             authorize=authority.authorize,
             keys=keys,
             ledger=ledger,
-            limits=Rules(rules, secret=budget_secret).known,
+            limits=budgets.known,
+            named=budgets.of,
             cache=None if cache is None else _contents(config, parts, cache),
             log=RequestLog(parts.store) if parts.store is not None else None,
             redact=_explained(config, parts) if parts.detector is not None else None,

@@ -21,10 +21,11 @@ from starlette.responses import Response
 from helix import __version__
 from helix.admin.answers import Document
 from helix.admin.backends import Cache, Check, Keys, Redaction, Redactor, RequestLog, Spending, StoredKey
+from helix.admin.budgets import Named, budget_endpoints
 from helix.admin.cache import cache_endpoints
 from helix.admin.endpoint import Answer, Authorize, Call, Endpoint, refusal, routes
 from helix.admin.health import health_endpoints
-from helix.admin.keys import budget_endpoints, key_endpoints
+from helix.admin.keys import key_endpoints
 from helix.admin.openapi import document
 from helix.admin.redaction import redact_endpoints
 from helix.admin.requests import request_endpoints
@@ -60,6 +61,7 @@ def build(
     keys: Keys | None = None,
     ledger: Spending | None = None,
     limits: Sequence[Limit] = (),
+    named: Named = lambda kind, of: (),
     cache: Cache | None = None,
     log: RequestLog | None = None,
     redact: Redactor | None = None,
@@ -67,12 +69,15 @@ def build(
 ) -> Starlette:
     """The administration API as an app over its backends; the routes of one that is None answer 404 and say why.
 
-    `authorize` tells who is calling by the ASGI scope; only administrators are let in. `limits` are the budgets for
-    everybody. `checks` maps a part's name to what /health/ready asks it.
+    `authorize` tells who is calling by the ASGI scope; only administrators are let in. `limits` are the budgets
+    that the configuration names, and `named` gives those of one scope. `checks` maps a part's name to what
+    /health/ready asks it.
     """
     endpoints = [
         *_over(keys, key_endpoints, "virtual keys are", "helix.admit.enabled"),
-        *_over(ledger, lambda found: budget_endpoints(found, keys, limits), "budgets are", "helix.budget.enabled"),
+        *_over(
+            ledger, lambda found: budget_endpoints(found, keys, limits, named), "budgets are", "helix.budget.enabled"
+        ),
         *_over(log, request_endpoints, "the record of requests is", "helix.telemetry.enabled"),
         *_over(cache, cache_endpoints, "the cache is", "helix.cache.enabled"),
         *_over(redact, redact_endpoints, "redaction is", "helix.redact.enabled"),

@@ -53,6 +53,29 @@ class BudgetPage(Answer):
     next_cursor: str | None
 
 
+class Raised(Answer):
+    """A raise of a limit, as it is on record."""
+
+    at: AwareDatetime
+    by: str = Field(description="The id of the administrator's key.")
+    reason: str
+    scope: str
+    name: str
+    window: str
+    time_zone: str
+    unit: str
+    limit: float = Field(description="The limit itself, in its unit.")
+    raised_to: float = Field(description="In the same unit.")
+    until: AwareDatetime
+
+
+class RaisePage(Answer):
+    """Raises, latest first."""
+
+    data: list[Raised]
+    next_cursor: str | None
+
+
 class KeyBudget(Sparse):
     """A key's limit."""
 

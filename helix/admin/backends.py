@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias
 
-from helix.kernel.types import Limit, Listed, Loaded, Packed, Principal, Span, Standing
+from helix.kernel.types import Limit, Listed, Loaded, Packed, Principal, Raise, Span, Standing
 
 __all__ = ["Cache", "Check", "Keys", "Redaction", "Redactor", "RequestLog", "Spending", "StoredKey"]
 
@@ -54,6 +54,14 @@ class Spending(Protocol):
 
     async def standing(self, limits: Sequence[Limit]) -> Sequence[Standing]:
         """Where each limit stands. Raises BackendUnavailable."""
+        ...
+
+    async def raise_limit(self, limit: Limit, raised: Raise) -> None:
+        """Raise a hard limit until a time, and note it. Raises BackendUnavailable, ValueError."""
+        ...
+
+    async def raises(self) -> Sequence[Mapping[str, Any]]:
+        """Every raise that there was, latest first. Raises BackendUnavailable."""
         ...
 
 

@@ -60,6 +60,8 @@ class Call:
     query: Any
     body: Any
     path: Mapping[str, str]
+    caller: str = ""
+    """The id of whoever calls, where the endpoint is not public."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +120,15 @@ def _route(path: str, methods: Mapping[str, Endpoint], authorize: Authorize) -> 
 
 
 async def _respond(endpoint: Endpoint, request: Request, authorize: Authorize) -> Response:
-    if not endpoint.is_public and not (await authorize(request.scope)).is_admin:
-        raise Forbidden("this needs the master key or the key of an administrator")
+    caller = ""
+    if not endpoint.is_public:
+        who = await authorize(request.scope)
+        if not who.is_admin:
+            raise Forbidden("this needs the master key or the key of an administrator")
+        caller = who.key_id
     query = read(endpoint.query, dict(request.query_params), "query parameter") if endpoint.query else None
     body = read(endpoint.body, await _payload(request, endpoint.max_body_bytes), "field") if endpoint.body else None
-    result = await endpoint.call(Call(query, body, request.path_params))
+    result = await endpoint.call(Call(query, body, request.path_params, caller))
     status, answer = result if isinstance(result, tuple) else (endpoint.status, result)
     return Response(answer.model_dump_json(), status, {"cache-control": "no-store"}, "application/json")
 

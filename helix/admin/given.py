@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, Base64Bytes, BeforeValidator, Field, JsonValue, model_validator
+from pydantic import AfterValidator, AwareDatetime, Base64Bytes, BeforeValidator, Field, JsonValue, model_validator
 
 from helix.admin.endpoint import Given
 from helix.kernel.windows import ALLOWED, window_of
@@ -76,8 +76,8 @@ TimeZone: TypeAlias = Annotated[str, AfterValidator(_time_zone)]
 Count: TypeAlias = Annotated[int | None, Field(ge=0, lt=2**53)]
 
 
-class BudgetGiven(Given):
-    """A limit: exactly one of the five, over one window."""
+class Amount(Given):
+    """How much, of what, within which time: exactly one of the five limits."""
 
     limit_usd: float | None = Field(
         None, ge=0, le=9_000_000, allow_inf_nan=False, description="The most that may be spent, in USD."
@@ -90,10 +90,9 @@ class BudgetGiven(Given):
         description="A window of the calendar, minute to year; `total` for ever; or any stretch of a length like 24h."
     )
     time_zone: TimeZone = Field("UTC", description="Whose calendar.")
-    soft: bool = Field(False, description="Whether passing it only warns.")
 
     @model_validator(mode="after")
-    def _exactly_one(self) -> BudgetGiven:
+    def _exactly_one(self) -> Amount:
         if len(self.model_fields_set & _LIMITS) != 1 or self.most is None:
             raise ValueError(f"a budget must have exactly one of the fields {', '.join(sorted(_LIMITS))}")
         return self
@@ -109,6 +108,21 @@ class BudgetGiven(Given):
         """How much, in its unit."""
         most: float | None = getattr(self, f"limit_{self.unit}")
         return most
+
+
+class BudgetGiven(Amount):
+    """A limit over one window."""
+
+    soft: bool = Field(False, description="Whether passing it only warns.")
+
+
+class RaiseGiven(Amount):
+    """To what a hard limit is raised, and until when."""
+
+    scope: Literal["everybody", "organization", "team", "user", "key", "model", "provider", "tag", "end_user"]
+    of: Name | None = Field(None, description="Which one; for a key its id.")
+    until: AwareDatetime = Field(description="When the limit is what it was again; a time that has come ends a raise.")
+    reason: str = Field(min_length=1, max_length=1000, pattern=r"\S", description="Why; it is kept.")
 
 
 class KeyGiven(Given):

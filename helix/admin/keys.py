@@ -1,20 +1,19 @@
-"""/helix/keys and /helix/budgets: who may call, and what they may spend."""
+"""/helix/keys: who may call."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from helix.admin import answers
 from helix.admin import given as sent
-from helix.admin.backends import Keys, Spending, StoredKey
+from helix.admin.backends import Keys, StoredKey
 from helix.admin.endpoint import Call, Endpoint
 from helix.admin.paging import Order, page
 from helix.kernel.errors import NotFound
-from helix.kernel.types import NANO_PER_USD, Limit, Money, Principal, Standing
+from helix.kernel.types import Limit, Money, Principal
 
-__all__ = ["budget_endpoints", "key_endpoints"]
+__all__ = ["key_endpoints"]
 
 
 def key_endpoints(keys: Keys) -> list[Endpoint]:
@@ -59,30 +58,6 @@ def key_endpoints(keys: Keys) -> list[Endpoint]:
     ]
 
 
-def budget_endpoints(spending: Spending, keys: Keys | None, limits: Sequence[Limit]) -> list[Endpoint]:
-    """Where every limit stands: `limits` are those for everybody, the rest are the keys' own."""
-    shared = {limit: index for index, limit in enumerate(limits)}
-
-    def order(named: tuple[Limit, str]) -> Order:
-        limit, _ = named
-        rest = (limit.scope, limit.window, limit.time_zone, limit.unit, limit.soft)
-        return (shared.get(limit, len(shared)), *rest)
-
-    async def list_budgets(call: Call) -> answers.BudgetPage:
-        """List budgets with what is used, reserved for requests in flight, and left."""
-        query: sent.PageQuery = call.query
-        named = [(limit, limit.name) for limit in limits]
-        if keys is not None:
-            live = [stored.principal for stored in await keys.list() if not stored.revoked]
-            named += [(limit, limit.name or who.name) for who in live for limit in who.budgets]
-        chosen, cursor = page(named, order, limit=query.limit, cursor=query.cursor)
-        sums = await spending.standing([limit for limit, _ in chosen]) if chosen else []
-        data = [_standing(name, standing) for (_, name), standing in zip(chosen, sums, strict=True)]
-        return answers.BudgetPage(data=data, next_cursor=cursor)
-
-    return [Endpoint("GET", "/helix/budgets", list_budgets, answers.BudgetPage, query=sent.PageQuery)]
-
-
 def _limit(given: sent.BudgetGiven) -> Limit:
     amount = given.most or 0
     most = Money.from_usd(amount) if given.unit == "usd" else int(amount)
@@ -93,29 +68,6 @@ def _budget(limit: Limit) -> answers.KeyBudget:
     most = limit.limit
     told = {f"limit_{limit.unit}": most.usd if isinstance(most, Money) else most}
     return answers.KeyBudget(**told, window=limit.window, time_zone=limit.time_zone, soft=limit.soft)
-
-
-def _standing(name: str, standing: Standing) -> answers.Budget:
-    limit = standing.limit
-    sums = {
-        "limit": standing.most,
-        "used": standing.settled,
-        "reserved": standing.reserved,
-        "remaining": standing.remaining,
-    }
-    if limit.unit == "usd":
-        told: dict[str, Any] = {f"{name}_usd": amount / NANO_PER_USD for name, amount in sums.items()}
-    else:
-        told = {**sums, "unit": limit.unit}
-    return answers.Budget(
-        scope=limit.scope,
-        name=name,
-        window=limit.window,
-        time_zone=limit.time_zone,
-        soft=limit.soft,
-        **told,
-        resets_at=None if standing.resets_ms is None else datetime.fromtimestamp(standing.resets_ms / 1000, UTC),
-    )
 
 
 def _newest_first(stored: StoredKey) -> Order:

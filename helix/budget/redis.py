@@ -16,10 +16,9 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 
 from helix.budget.counters import Plan, Present, plan_of, stem_of
 from helix.budget.limits import MAX_LIMIT, exceeded
-from helix.budget.raises import Raise
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.redis import Argument, Pipe, Script, connect
-from helix.kernel.types import NO_USAGE, Limit, Lower, Money, Reservation, Standing, Usage
+from helix.kernel.types import NO_USAGE, Limit, Lower, Money, Raise, Reservation, Standing, Usage
 
 __all__ = ["RedisLedger"]
 

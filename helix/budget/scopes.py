@@ -73,7 +73,7 @@ class Rules:
     @property
     def known(self) -> tuple[Limit, ...]:
         """The limits of scopes that are known without a request."""
-        return (*self._everybody, *(limit for kind, of in self._named for limit in self._of(kind, of, each=False)))
+        return (*self._everybody, *(limit for kind, of in self._named for limit in self.of(kind, of, each=False)))
 
     def __call__(self, exchange: Exchange) -> Sequence[Limit]:
         """The limits of a request."""
@@ -93,10 +93,11 @@ class Rules:
         if limits is None:
             if len(self._remembered) >= _MAX_REMEMBERED:
                 self._remembered.clear()
-            limits = self._remembered[kind, one] = tuple(self._of(kind, one, each=True))
+            limits = self._remembered[kind, one] = tuple(self.of(kind, one))
         return limits
 
-    def _of(self, kind: str, one: str, *, each: bool) -> list[Limit]:
+    def of(self, kind: str, one: str, *, each: bool = True) -> list[Limit]:
+        """The limits of one organisation, team, …; with those that each of its kind has, unless they are left out."""
         limits = [*self._named.get((kind, one), ()), *(self._each.get(kind, ()) if each else ())]
         if kind in _PERSONS or not one.isprintable():
             one = blake2b(one.encode("utf-8", "surrogatepass"), key=self._secret, digest_size=12).hexdigest()

@@ -109,6 +109,25 @@ def list_budgets(url: UrlOption = None, data: DataOption = DATA, as_json: JsonOp
     show(_every(url, "/helix/budgets", data), None, as_json)
 
 
+@budgets.command("raise")
+def raise_budget(
+    to: Annotated[str, typer.Argument(help="The new limit and the window of the old: 200/month, '900000 tokens/24h'.")],
+    until: Annotated[
+        str, typer.Option(help="When it ends, an ISO 8601 time with its zone; one that has come ends it now.")
+    ],
+    reason: Annotated[str, typer.Option(help="Why; it is kept with who and when.")],
+    scope: Annotated[str, typer.Option(help="everybody, organization, team, user, key, model, …")] = "everybody",
+    of: Annotated[str | None, typer.Option(help="Which one; for a key its id.")] = None,
+    url: UrlOption = None,
+    data: DataOption = DATA,
+) -> None:
+    """Raise a hard limit for a while, on every gateway at once."""
+    body = {**_budget(to), "scope": scope, "of": of, "until": until, "reason": reason}
+    made = call("POST", url, "/helix/budgets/raise", data, body)
+    whose = made["name"] or made["scope"]
+    print(f"{whose} is raised from {made['limit']:g} to {made['raised_to']:g} until {made['until']}.")
+
+
 _BUDGET = re.compile(r"([0-9.]+)(?: ?(tokens|input_tokens|output_tokens|requests|usd))?/([a-z0-9]+)(?:@(\S+))?")
 
 
@@ -243,7 +262,7 @@ def show(rows: list[dict[str, Any]], columns: tuple[str, ...] | None, as_json: b
     if not rows:
         print("None yet.")
         return
-    columns = columns or tuple(rows[0])
+    columns = columns or tuple(dict.fromkeys(key for row in rows for key in row))
     table = Table(*columns, box=None)
     for row in rows:
         # Text, since a name may hold what looks like markup.

@@ -33,6 +33,7 @@ __all__ = [
     "Packed",
     "Price",
     "Principal",
+    "Raise",
     "Receive",
     "Reservation",
     "Scope",
@@ -191,6 +192,22 @@ class Limit:
     def most(self) -> int:
         """The limit in the smallest amount of its unit: nano-USD, tokens, requests."""
         return self.limit.nano_usd if isinstance(self.limit, Money) else self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Raise:
+    """To what a limit is raised, until when (Unix milliseconds), why and by whom; a raise without a reason is none."""
+
+    limit: Money | int
+    until_ms: int
+    reason: str
+    by: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.reason.strip():
+            raise ValueError("a raise must have a reason")
+        if not 0 < self.until_ms < 2**53:
+            raise ValueError("a raise must end at a time in Unix milliseconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -543,6 +560,14 @@ class Ledger(Protocol):
 
     async def standing(self, limits: Sequence[Limit]) -> Sequence[Standing]:
         """Where each limit stands."""
+        ...
+
+    async def raise_limit(self, limit: Limit, raised: Raise) -> None:
+        """Raise a hard limit until a time; it is audited. Raises ValueError for a raise that raises nothing."""
+        ...
+
+    async def raises(self) -> Sequence[Mapping[str, Any]]:
+        """Every raise that there was, latest first: `at_ms`, `budget`, `limit`, `until_ms`, `reason`, `by`."""
         ...
 
 

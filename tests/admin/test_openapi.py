@@ -32,6 +32,9 @@ LAYOUT = CacheContents(RedisCacheStore("redis://nowhere").catalog).layout
 CARRIED = {"id": "0" * 40, "expires_at": 1.0, "fields": {"answer": "AA=="}}
 
 
+RAISE = {"scope": "everybody", "window": "day", "limit_usd": 2, "until": "2100-01-01T00:00:00Z", "reason": "a test"}
+
+
 @pytest_asyncio.fixture
 async def client(api: Api, redis_url: str, redis_prefix: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """The API over every real backend, each with something in it."""
@@ -107,6 +110,10 @@ async def test_replies_are_as_the_document_says(client: httpx.AsyncClient) -> No
         ("DELETE", "/helix/keys/{id}", made.json()["id"], None),
         ("DELETE", "/helix/keys/{id}", "k_nothing", None),
         ("GET", "/helix/budgets", "", None),
+        ("POST", "/helix/budgets/raise", "", RAISE),
+        ("POST", "/helix/budgets/raise", "", {**RAISE, "window": "month"}),
+        ("POST", "/helix/budgets/raise", "", {**RAISE, "reason": ""}),
+        ("GET", "/helix/audit/budgets", "", None),
         ("GET", "/helix/requests", "", None),
         ("GET", "/helix/requests", "?status=no", None),
         ("GET", "/helix/audit/redactions", "", None),

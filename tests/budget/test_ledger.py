@@ -9,11 +9,10 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from helix.budget.raises import Raise
 from helix.budget.redis import RedisLedger
 from helix.budget.settlement import Settlements
 from helix.kernel.errors import BackendUnavailable, BudgetExceeded
-from helix.kernel.types import Limit, Money, Reservation, Standing, Usage
+from helix.kernel.types import Limit, Money, Raise, Reservation, Standing, Usage
 
 LEASE_MS = 60_000
 

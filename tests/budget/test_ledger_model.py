@@ -15,10 +15,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from helix.budget.raises import Raise
 from helix.budget.redis import RedisLedger
 from helix.kernel.errors import BudgetExceeded
-from helix.kernel.types import Limit, Money, Reservation, Standing, Usage
+from helix.kernel.types import Limit, Money, Raise, Reservation, Standing, Usage
 
 LEASE_MS = 60_000
 WEEK_MS = 604_800_000

@@ -59,6 +59,16 @@ def test_budgets(gateway: Up) -> None:
     assert (rows[0]["limit_usd"], rows[0]["window"]) == (5.0, "month")
 
 
+def test_a_budget_is_raised(gateway: Up) -> None:
+    """A key's own, in tokens over a length, until a time; the list says so."""
+    made = json.loads(at(gateway, "keys", "create", "raised", "--budget", "5000 tokens/24h", "--json"))
+    assert "limit_tokens=5000 window=24h" in at(gateway, "keys", "list")
+    whose = ("--scope", "key", "--of", made["id"], "--until", "2100-01-01T00:00:00Z", "--reason", "the launch")
+    assert "raised from 5000 to 9000 until 2100-01-01" in at(gateway, "budgets", "raise", "9000 tokens/24h", *whose)
+    rows = json.loads(at(gateway, "budgets", "list", "--json"))
+    assert [row["limit"] for row in rows if row["scope"] == f"key:{made['id']}"] == [9000]
+
+
 def test_cache(gateway: Up) -> None:
     """`stats` counts what is stored, `flush --all` removes it."""
     gateway.chat("Are you in the cache?")
