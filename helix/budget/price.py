@@ -45,7 +45,7 @@ class PriceTable:
 
     @classmethod
     def load(cls, path: Path | str | None = None, *, custom: Mapping[str, ModelPrice] | None = None) -> PriceTable:
-        """Read a table from a file, by default the one that comes with LiteLLM; takes some 100 ms, no network.
+        """Read a table from a file, by default the one that comes with LiteLLM; takes some 0.25 s, no network.
 
         Without LiteLLM there are the custom prices alone. Raises ValueError for a file that is no such table, OSError
         for one that cannot be read.
