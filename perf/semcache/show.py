@@ -23,12 +23,14 @@ def show_pairs(console: Console, found: Mapping[str, Any]) -> None:
             table.add_row(kind, str(shares["pairs"]), *(f"{shares[system]:.1%}" for system in systems))
         console.print(table)
     guards = found["guards"]
-    table = Table(title="guards", title_justify="left")
+    table = Table(title="guards, on the pairs that plain cosine serves", title_justify="left")
     table.add_column("guard")
-    for column in ("CPU µs", "stops of others", "stops alone", "stops of same"):
+    for column in ("CPU µs", "stops of false hits", "stops alone", "stops of right hits"):
         table.add_column(column, justify="right")
     for name, ms in guards["ms"].items():
         shares = guards["stops"].get(name)
-        stopped = [f"{shares[part]:.2%}" for part in ("of_others", "alone", "of_same")] if shares else ["", "", ""]
+        stopped = (
+            [f"{shares[part]:.2%}" for part in ("of_false_hits", "alone", "of_right_hits")] if shares else ["", "", ""]
+        )
         table.add_row(name, f"{1000 * ms:.1f}", *stopped)
     console.print(table)

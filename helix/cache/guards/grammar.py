@@ -60,7 +60,7 @@ FUNCTION = (
     | CONJUNCTIONS
     | NEGATIONS
     | FILLERS
-    | frozenset("each such both either thing things something anything according think thinks believe believes".split())
+    | frozenset("each such both either thing things something anything according think thinks".split())
 ) - frozenset(("people", "person", "one", "need"))
 
 # The word as it is written to the words that it stands for. "'s" after a noun is left: it may be the possessive.
