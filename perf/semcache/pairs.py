@@ -25,7 +25,7 @@ _WRONG = (
     "name",
     "location",
     "place",
-    "code",
+    "product code",
     "before_after",
     "antonym",
     "negation",
