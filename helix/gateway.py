@@ -218,6 +218,7 @@ def build_app(config: Config, parts: Parts) -> Gateway:
             secret=_cache_secret(config, parts.key_secret),
             eligibility=_eligibility(config),
             storable=Storable(**helix.cache.storing.model_dump()),
+            migrated_texts_per_second=helix.cache.semantic.migrated_texts_per_second,
         )
     if parts.detector is not None:
         app = RedactMiddleware(

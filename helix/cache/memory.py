@@ -30,8 +30,8 @@ class _Kept:
     entry: Entry
     expires_at: float
     size_bytes: int
-    space: tuple[str, int] | None
-    """The scope and the size of the vectors among which its question can be found."""
+    space: tuple[str, str, int] | None
+    """Scope, embedder and size of the vectors among which its question can be found."""
     text: str
     evidence: Evidence = NO_EVIDENCE
     group: str = ""
@@ -64,7 +64,7 @@ class MemoryCacheStore:
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._bytes = 0
         self._deadlines: list[tuple[float, str]] = []
-        self._spaces: dict[tuple[str, int], Matrix] = {}
+        self._spaces: dict[tuple[str, str, int], Matrix] = {}
         self._tallies: OrderedDict[str, tuple[float, dict[str, float]]] = OrderedDict()
 
     async def open(self) -> None:
@@ -82,10 +82,10 @@ class MemoryCacheStore:
         self._kept.move_to_end(key)
         return kept.entry
 
-    async def near(self, scope: str, vector: Vector, *, count: int) -> Sequence[Candidate]:
+    async def near(self, scope: str, vector: Vector, *, count: int, embedder: str = "") -> Sequence[Candidate]:
         """The nearest entries inside a scope, best first."""
         self._expire()
-        matrix = self._spaces.get((scope, len(vector)))
+        matrix = self._spaces.get((scope, embedder, len(vector)))
         if matrix is None:
             _matrix_type()  # says what is missing before the first question is kept, too
             return []
@@ -100,20 +100,21 @@ class MemoryCacheStore:
         scope: str = "",
         text: str = "",
         vector: Vector | None = None,
+        embedder: str = "",
     ) -> None:
         """Store an entry; with a vector, make it findable by nearness to `text` inside `scope`."""
         matrix_type = _matrix_type() if vector else None
         self._expire()
         self._remove(key)
-        space = (scope, len(vector)) if vector else None
+        space = (scope, embedder, len(vector)) if vector else None
         size_bytes = ENTRY_OVERHEAD_BYTES + len(entry.body) + len(text) + _BYTES_PER_FLOAT * len(vector or ())
         if size_bytes > self._max_bytes:
             return
         if space is not None and vector is not None and matrix_type is not None:
-            matrix = self._spaces.setdefault(space, matrix_type(space[1]))
+            matrix = self._spaces.setdefault(space, matrix_type(len(vector)))
             if not matrix.add(key, vector):
+                self._drop_if_empty(space)
                 space = None
-                self._drop_if_empty((scope, len(vector)))
         kept = _Kept(entry, self._clock() + ttl_seconds, size_bytes, space, text)
         self._kept[key] = kept
         self._bytes += size_bytes
@@ -197,7 +198,7 @@ class MemoryCacheStore:
             self._drop_if_empty(kept.space)
         return True
 
-    def _drop_if_empty(self, space: tuple[str, int]) -> None:
+    def _drop_if_empty(self, space: tuple[str, str, int]) -> None:
         if not self._spaces[space]:
             del self._spaces[space]
 

@@ -16,6 +16,7 @@ from helix.cache.flight import Flight, Lease
 from helix.cache.flight.flight import MAX_FLIGHT_BYTES
 from helix.cache.guards import compare
 from helix.cache.memory import MemoryCacheStore
+from helix.cache.migration import Mover
 from helix.cache.partition import Share, partition_by
 from helix.cache.promise.answers import Answers
 from helix.cache.promise.calibration import Calibration
@@ -71,6 +72,8 @@ class CacheMiddleware:
     - `storable`: which answers are kept; by default complete ones in words.
     - `stampede`: how equal requests in flight at once share one upstream call (Sharing); False lets each make its own.
     - `semantic_timeout_seconds`: most time that embedding and search together may take.
+    - `migrated_texts_per_second`: how many questions that another embedder's vectors find are embedded anew in the
+      background, once the app has started.
     - `max_answer_bytes`: larger answers are not stored.
     """
 
@@ -97,6 +100,7 @@ class CacheMiddleware:
         storable: Storable | None = None,
         stampede: Sharing | Literal[False] | None = None,
         semantic_timeout_seconds: float = 1.0,
+        migrated_texts_per_second: float = 20.0,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
         if mode not in ("exact", "semantic", "hybrid"):
@@ -108,6 +112,7 @@ class CacheMiddleware:
         for name, value in (
             ("ttl_seconds", ttl_seconds),
             ("semantic_timeout_seconds", semantic_timeout_seconds),
+            ("migrated_texts_per_second", migrated_texts_per_second),
             ("max_answer_bytes", max_answer_bytes),
         ):
             if value <= 0:
@@ -125,6 +130,7 @@ class CacheMiddleware:
             eligibility=eligibility or Eligibility(),
             secret=secret,
         )
+        self._mode = mode
         self._storable = storable or Storable()
         self._ttl_seconds = ttl_seconds
         self._partition = partition or shared
@@ -132,6 +138,7 @@ class CacheMiddleware:
         self._price = price
         self._observe = observe
         self._max_answer_bytes = max_answer_bytes
+        self._mover = Mover(self._store, self._embedder, texts_per_second=migrated_texts_per_second)
         self._checks = checks or CheckBudget()
         self._judge = judge
         self._storing: set[asyncio.Task[Any]] = set()
@@ -142,9 +149,12 @@ class CacheMiddleware:
     async def open(self) -> None:
         """Connect, load the model, make the index. What is out is tried again by the requests that need it."""
         await self._tiers.open()
+        if self._mode != "exact":
+            self._mover.start()
 
     async def close(self) -> None:
         """Wait for what is being stored, then close what this stage opened itself."""
+        await self._mover.stop()
         deadline = time.monotonic() + 5.0
         while self._storing and (left := deadline - time.monotonic()) > 0:  # what is stored is then learned from
             await asyncio.wait(self._storing, timeout=left)
@@ -265,8 +275,8 @@ class CacheMiddleware:
             return
         if decision.checks and asked.wish.stores and self._checks.admits():
             self._later(self._check(exchange, found, asked))
-        elif self._tiers.is_due(found.scope):
-            self._later(self._tiers.tell(found.scope))
+        elif self._tiers.is_due(found.learned_in):
+            self._later(self._tiers.tell(found.learned_in))
 
     async def _check(self, exchange: Exchange, found: Finding, asked: Asked) -> None:
         """Ask upstream what the caller was just given from the cache, and learn from it."""

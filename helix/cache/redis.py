@@ -3,8 +3,7 @@
     {prefix}a:{id}    hash    an entry: `answer` (value.py), what it says of itself (catalog/), scope, text and vector
                               of the question it answers, what was learned of it
     {prefix}t:{name}  hash    counters (tally)
-    {prefix}i:{dim}h  index   over the entries: HNSW over vectors of `dim` floats in float16 (`v`: in float32),
-                              pre-filtered by scope
+    {prefix}i:{…}     index   over the entries: HNSW over the vectors of one embedder, pre-filtered by scope
 
 An entry is one key, so that it expires, is evicted and is replaced as a whole. Only the semantic tier needs the search
 module, and only it loads redisvl.
@@ -22,7 +21,7 @@ from urllib.parse import urlsplit
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from helix.cache.catalog.about import of_entry
+from helix.cache.catalog.about import SEPARATOR, of_entry
 from helix.cache.catalog.quota import BOOK, NO_QUOTA, Quota
 from helix.cache.catalog.redis import RedisCatalog
 from helix.cache.cipher import Cipher
@@ -30,9 +29,10 @@ from helix.cache.flight.redis import RedisLeases
 from helix.cache.value import Codec
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.redis import Argument, Pipe, Script, connect, eviction_warning
-from helix.kernel.types import Candidate, Entry, Evidence, Selection, Vector
+from helix.kernel.types import Candidate, Embedder, Entry, Evidence, Selection, Vector
 
 if TYPE_CHECKING:
+    from helix.cache.migration.redis import Migration
     from helix.cache.search.redis import QuestionIndex
 
 __all__ = ["RedisCacheStore"]
@@ -116,7 +116,7 @@ class RedisCacheStore:
         self._timeout_seconds = timeout_seconds
         self._pipe: Pipe | None = None
         self._leases: RedisLeases | None = None
-        self._indexes: dict[int, QuestionIndex] = {}
+        self._indexes: dict[tuple[str, int], QuestionIndex] = {}
         self._opening = asyncio.Lock()
         self._has_room_checked = False
         self._quota = quota
@@ -170,9 +170,9 @@ class RedisCacheStore:
         value = await self._call("HGET", f"{self._prefix}a:{key}", "answer")
         return None if value is None else self._codec.unpack(key, value)
 
-    async def near(self, scope: str, vector: Vector, *, count: int) -> Sequence[Candidate]:
+    async def near(self, scope: str, vector: Vector, *, count: int, embedder: str = "") -> Sequence[Candidate]:
         """The nearest entries inside a scope, best first."""
-        index = self._indexes.get(len(vector)) or await self._open_index(len(vector))
+        index = self._indexes.get((embedder, len(vector))) or await self._open_index(embedder, len(vector))
         return await self._bounded(index.near(scope, vector, count=count))
 
     # Off the caller's path
@@ -186,22 +186,24 @@ class RedisCacheStore:
         scope: str = "",
         text: str = "",
         vector: Vector | None = None,
+        embedder: str = "",
     ) -> None:
         """Store an entry; with a vector, make it findable by nearness to `text` inside `scope`."""
         value, ttl_ms = self._codec.pack(entry), max(1, round(ttl_seconds * 1000))
         fields: dict[str, str | bytes] = {"about": of_entry(entry), "at": repr(entry.stored_at)}
         if vector:  # first the index: what is there before it is only indexed by and by
-            index = self._indexes.get(len(vector)) or await self._open_index(len(vector))
+            index = self._indexes.get((embedder, len(vector))) or await self._open_index(embedder, len(vector))
             packed = index.pack(vector)
             if packed is not None:
                 question = self._codec.pack_text(key, scope, text)
-                fields |= {"scope": scope, "text": question, index.field: packed}
+                about = f"{fields['about']!s}{SEPARATOR}e{index.digest}"
+                fields |= {"about": about, "scope": scope, "text": question, index.field: packed}
         size_bytes = len(value) + sum(map(len, fields.values()))
-        about: list[Argument] = [self._prefix, key, value, ttl_ms, entry.partition, size_bytes]
+        front: list[Argument] = [self._prefix, key, value, ttl_ms, entry.partition, size_bytes]
         limits: list[Argument] = [self._quota.entries, self._quota.bytes, entry.namespace]
         pairs = [argument for pair in fields.items() for argument in pair]
         try:
-            await _PUT.run(self._ready(), [f"{self._prefix}a:{key}"], [*about, *limits, *pairs])
+            await _PUT.run(self._ready(), [f"{self._prefix}a:{key}"], [*front, *limits, *pairs])
         except ResponseError as error:
             raise self._refused(error) from None
         if not self._has_room_checked:
@@ -220,6 +222,19 @@ class RedisCacheStore:
         pairs = [argument for pair in added.items() for argument in pair]
         flat = await self._run(_TALLY, f"{self._prefix}t:{name}", [max(1, round(ttl_seconds * 1000)), *pairs])
         return {key.decode(): float(value) for key, value in zip(flat[::2], flat[1::2], strict=True)}
+
+    async def migrate(self, embedder: Embedder, *, texts_per_second: float) -> bool:
+        """Embed anew the questions that other embedders' vectors find; whether that is all done.
+
+        One process at a time does it; False where another one does. The indexes of the others are removed in the end.
+        """
+        index = self._indexes.get((embedder.name, embedder.dim)) or await self._open_index(embedder.name, embedder.dim)
+        module = await asyncio.to_thread(import_module, "helix.cache.migration.redis")
+        migration: Migration = module.Migration(self._behind(), index, prefix=self._prefix, codec=self._codec)
+        if await migration.others():
+            moved = await migration.run(embedder, texts_per_second=texts_per_second)
+            log.info("%d cached questions were embedded anew by %s", moved, embedder.name)
+        return not await migration.others()
 
     async def flush(self, *, namespace: str | None = None, entry_id: str | None = None) -> int:
         """Remove one entry, one namespace ("" is the default one) or everything; return how many entries went."""
@@ -263,10 +278,10 @@ class RedisCacheStore:
         except ResponseError as error:
             raise self._refused(error) from None
 
-    async def _open_index(self, dim: int) -> QuestionIndex:
-        """The index over vectors of this size, created where there is none."""
+    async def _open_index(self, embedder: str, dim: int) -> QuestionIndex:
+        """The index over an embedder's vectors of this size, created where there is none."""
         async with self._opening:
-            index = self._indexes.get(dim)
+            index = self._indexes.get((embedder, dim))
             if index is None:
                 self._ready()
                 try:
@@ -279,15 +294,15 @@ class RedisCacheStore:
                 index = module.QuestionIndex(
                     self._client,
                     self._ready,
-                    name=f"{self._prefix}i:{dim}{'h' if self._vector_type == 'float16' else 'v'}",
-                    prefix=f"{self._prefix}a:",
+                    prefix=self._prefix,
+                    embedder=embedder,
                     dim=dim,
                     place=self._place(),
                     codec=self._codec,
                     vector_type=self._vector_type,
                 )
                 await self._bounded(index.create())
-                self._indexes[dim] = index
+                self._indexes[embedder, dim] = index
                 await self.catalog.drop_index()
         return index
 

@@ -66,8 +66,14 @@ class Finding:
     stores: bool = True
     scope: str = ""
     vector: Vector | None = None
+    embedder: str = ""
     decision: Decision | None = None
     tier_ms: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def learned_in(self) -> str:
+        """The scope as what was learned knows it: what holds for one embedder's similarities does not for another's."""
+        return f"{self.scope}@{self.embedder}"
 
 
 class Tiers:
@@ -110,7 +116,7 @@ class Tiers:
             breaker = self._semantic_breaker
             embedder = await self._embedder.open()
             (vector,) = await embedder.embed(["Is everything ready?"])
-            await store.near(_NO_DIGEST, vector, count=1)
+            await store.near(_NO_DIGEST, vector, count=1, embedder=embedder.name)
         except Exception as error:
             breaker.failed(_outage(error))
 
@@ -185,6 +191,7 @@ class Tiers:
                     scope=found.scope,
                     text=found.question.text,
                     vector=found.vector,
+                    embedder=found.embedder,
                 )
                 findable = True
         except Exception as error:
@@ -218,7 +225,7 @@ class Tiers:
                 embedder=embedder,
                 was_served=was_served,
             )
-            await learning.flush(store, found.scope)
+            await learning.flush(store, found.learned_in)
         except Exception as error:
             self._semantic_breaker.failed(_outage(error))
             return None
@@ -313,6 +320,7 @@ class Tiers:
         if question is None:
             return
         (found.vector,) = await embedder.embed([question.text])
+        found.embedder = embedder.name
         if not found.vector:
             found.question, found.ineligible = None, "window"
             return
@@ -323,7 +331,7 @@ class Tiers:
             partition=asked.partition,
             namespace=asked.wish.namespace,
             variant=asked.wish.variant,
-            embedder=embedder.name,
+            embedder="",  # whose vectors they are the store keeps apart, so that they can be replaced by another's
             named=stand_ins_of(question.text, asked.stand_ins),
             key=self._key,
         )
@@ -343,11 +351,11 @@ class Tiers:
         """Take the answer that the promise permits, if one does and still is there."""
         if found.vector is None or found.question is None:
             return
-        if not learning.knows(found.scope):
-            await learning.recall(found.scope, store)
-        candidates = await store.near(found.scope, found.vector, count=NEIGHBOURS)
+        if not learning.knows(found.learned_in):
+            await learning.recall(found.learned_in, store)
+        candidates = await store.near(found.scope, found.vector, count=NEIGHBOURS, embedder=found.embedder)
         decision = learning.decide(
-            found.scope, found.question.text, candidates, least_similarity=asked.wish.threshold or 0.0
+            found.learned_in, found.question.text, candidates, least_similarity=asked.wish.threshold or 0.0
         )
         found.decision = decision
         if decision.neighbours:

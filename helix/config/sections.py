@@ -252,6 +252,12 @@ class SemanticConfig(Section):
         "float16",
         description="How Redis keeps vectors; `float16` takes half the memory. One does not find what the other kept.",
     )
+    migrated_texts_per_second: float = Field(
+        20.0,
+        gt=0,
+        description="After a change of model, backend, `dim` or `vector_type`: how many cached questions a second are "
+        "embedded anew, in the background, by one process.",
+    )
     threads: int | None = Field(
         None, ge=1, description="Threads that work on one text. Unset: 1 below 16 cores, then one for every 8, up to 4."
     )

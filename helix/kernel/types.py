@@ -437,15 +437,16 @@ class CacheStore(Protocol):
         scope: str = "",
         text: str = "",
         vector: Vector | None = None,
+        embedder: str = "",
     ) -> None:
-        """Store an entry; with a vector, make it findable by nearness to `text` inside `scope`.
+        """Store an entry; with an embedder's vector, make it findable by nearness to `text` inside `scope`.
 
         Another answer than the one that was there is another entry: what was learned about that one is forgotten.
         """
         ...
 
-    async def near(self, scope: str, vector: Vector, *, count: int) -> Sequence[Candidate]:
-        """The nearest entries inside a scope, best first."""
+    async def near(self, scope: str, vector: Vector, *, count: int, embedder: str = "") -> Sequence[Candidate]:
+        """The nearest entries inside a scope by the vectors of the embedder of this name, best first."""
         ...
 
     async def learn(self, entry_id: str, evidence: Evidence, *, group: str | None = None) -> None:

@@ -188,7 +188,7 @@ async def test_a_store_that_fails_in_its_own_way(provider: Provider) -> None:
         async def put(self, key: str, entry: Any, **more: Any) -> None:
             raise ConnectionError
 
-        async def near(self, scope: str, vector: Any, *, count: int) -> Any:
+        async def near(self, scope: str, vector: Any, *, count: int, embedder: str = "") -> Any:
             raise ConnectionError
 
     store: Any = Foreign()

@@ -102,9 +102,9 @@ async def test_vectors_in_half_the_memory(store: RedisCacheStore, redis_url: str
     assert [candidate.similarity for candidate in found] == pytest.approx([1.0, 0.48], abs=0.0005)
     assert [candidate.text for candidate in await whole.near("s", near, count=5)] == ["whole"]
     client = Redis.from_url(redis_url)
-    kept = await client.hget(f"{redis_prefix}a:{digest(1)}", "h4")
+    fields: dict[bytes, bytes] = await client.hgetall(f"{redis_prefix}a:{digest(1)}")  # type: ignore[assignment]
     await client.aclose()
-    assert kept is not None
+    (kept,) = [value for name, value in fields.items() if name.startswith(b"v")]
     assert len(kept) == 8
     await whole.close()
 
@@ -120,7 +120,8 @@ async def test_the_index_over_vectors_is_the_catalogs_too(
     client = Redis.from_url(redis_url)
     assert await indexes(client, redis_prefix) == [f"{redis_prefix}catalog"]
     await store.put(digest(4), entry(digest(4)), ttl_seconds=60, scope="s", text="t", vector=unit(1))
-    assert await indexes(client, redis_prefix) == [f"{redis_prefix}i:8h"]
+    (index,) = await indexes(client, redis_prefix)
+    assert index.startswith(f"{redis_prefix}i:")
     await client.aclose()
     assert await store.catalog.count(Selection(everything=True)) == 4
     page, _ = await store.catalog.page(Selection(everything=True), limit=9)
@@ -155,7 +156,8 @@ async def test_the_index_is_made_again_after_a_flush(store: RedisCacheStore, red
     """A Redis that lost its index is not an outage."""
     await store.near("s", unit(1), count=1)
     client = Redis.from_url(redis_url)
-    await client.ft(f"{redis_prefix}i:8h").dropindex()
+    (index,) = await indexes(client, redis_prefix)
+    await client.ft(index).dropindex()
     await client.aclose()
     assert await store.near("s", unit(1), count=1) == []
     await store.put(digest(1), entry(digest(1)), ttl_seconds=60, scope="s", text="t", vector=unit(1))

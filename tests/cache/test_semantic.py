@@ -278,8 +278,8 @@ async def test_an_entry_that_goes_in_the_midst_of_a_look_up(
     near = store.near
     found: list[Candidate] = []
 
-    async def found_and_evicted(scope: str, vector: Vector, *, count: int) -> Sequence[Candidate]:
-        found.extend(await near(scope, vector, count=count))
+    async def found_and_evicted(scope: str, vector: Vector, *, count: int, embedder: str = "") -> Sequence[Candidate]:
+        found.extend(await near(scope, vector, count=count, embedder=embedder))
         client = Redis.from_url(redis_url)
         for key in await client.keys(f"{redis_prefix}a:*"):
             await client.delete(key)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import blake2b
 from math import hypot, isfinite, isnan
 from typing import Any, Literal
 
+import orjson
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 from redisvl.exceptions import RedisVLError
@@ -19,7 +22,7 @@ from helix.kernel.errors import BackendUnavailable
 from helix.kernel.redis import Argument, Pipe
 from helix.kernel.types import NO_EVIDENCE, Candidate, Evidence, Vector
 
-__all__ = ["QuestionIndex"]
+__all__ = ["QuestionIndex", "rows"]
 
 _FIELDS = ("text", "distance", "at", "right", "wrong", "surplus", "information", "group")
 """What a search returns of an entry."""
@@ -32,7 +35,7 @@ _SLACK = 1e-3  # how far from 1 a vector's length may be, for its float16 to be 
 
 
 class QuestionIndex:
-    """The index over vectors of `dim` floats under a key prefix. `place` is what errors call the Redis.
+    """The index over one embedder's vectors of `dim` floats, under a store's prefix. `place` is what errors call Redis.
 
     `client` makes the index, `pipe` gives the connection that searches. In float16 vectors take half the memory, each
     float rounded to 11 bits.
@@ -43,19 +46,23 @@ class QuestionIndex:
         client: Redis,
         pipe: Callable[[], Pipe],
         *,
-        name: str,
         prefix: str,
+        embedder: str,
         dim: int,
         place: str,
         codec: Codec,
         vector_type: Literal["float32", "float16"] = "float16",
     ) -> None:
-        letter, self._format = ("v", "f") if vector_type == "float32" else ("h", "e")
-        self.field = f"{letter}{dim}"
-        """Of a hash: where the index looks for the vector."""
+        self._format = "f" if vector_type == "float32" else "e"
+        self._about = {"embedder": embedder, "dim": dim, "vector_type": vector_type}
+        self.digest = blake2b(orjson.dumps(self._about), digest_size=4).hexdigest()
+        """Of whose vectors they are, how long and of what type: no two of these are ever compared."""
+        self.name = f"{prefix}i:{self.digest}"
+        self.field = f"v{self.digest}"
+        """Of an entry: where the index looks for the vector."""
         self._pipe = pipe
-        self.name = name
-        self._prefix_bytes = len(prefix.encode())
+        self._register = f"{prefix}embedders"
+        self._prefix_bytes = len(f"{prefix}a:".encode())
         self._place = place
         self._codec = codec
         self._expected = {b"type": b"VECTOR", b"data_type": vector_type.upper().encode(), b"dim": dim}
@@ -71,7 +78,7 @@ class QuestionIndex:
         tag = {"separator": SEPARATOR, "case_sensitive": True}
         schema = IndexSchema.from_dict(
             {
-                "index": {"name": name, "prefix": prefix, "storage_type": "hash"},
+                "index": {"name": self.name, "prefix": f"{prefix}a:", "storage_type": "hash"},
                 "fields": [
                     {"name": "scope", "type": "tag", "attrs": tag},
                     {"name": "about", "type": "tag", "attrs": tag},
@@ -108,6 +115,14 @@ class QuestionIndex:
             if "already exists" not in said:  # else another process was first
                 raise self._failed(error) from None
         await self._verify()
+        await self._pipe().call("HSET", self._register, self.digest, orjson.dumps(self._about))
+
+    async def built(self) -> None:
+        """Wait until what was there before the index is in it. Raises BackendUnavailable."""
+        while True:
+            if not int(float((await self._info()).get(b"indexing", 0))):
+                return
+            await asyncio.sleep(0.05)  # Redis tells nobody when it has done
 
     async def near(self, scope: str, vector: Vector, *, count: int) -> Sequence[Candidate]:
         """The nearest questions inside a scope, best first. Raises BackendUnavailable."""
@@ -120,7 +135,7 @@ class QuestionIndex:
             *("RETURN", len(_FIELDS), *_FIELDS, "SORTBY", "distance", "LIMIT", 0, count, "DIALECT", 2),
         )
         reply = await self._search(command)
-        found = [self._candidate(scope, key, fields) for key, fields in _rows(reply)]
+        found = [self._candidate(scope, key, fields) for key, fields in rows(reply)]
         return [candidate for candidate in found if candidate is not None]
 
     async def alike(self, asked: str, vector: Vector, *, count: int) -> Sequence[tuple[str, float]]:
@@ -133,11 +148,11 @@ class QuestionIndex:
             *("PARAMS", 4, "count", count, "vector", packed, "RETURN", 1, "distance"),
             *("SORTBY", "distance", "LIMIT", 0, count, "DIALECT", 2),
         )
-        rows = [
+        found = [
             (key[self._prefix_bytes :].decode(), float(fields.get(b"distance", "nan")))
-            for key, fields in _rows(await self._search(command))
+            for key, fields in rows(await self._search(command))
         ]
-        return [(id, min(1.0 - distance, 1.0)) for id, distance in rows if not isnan(distance)]
+        return [(id, min(1.0 - distance, 1.0)) for id, distance in found if not isnan(distance)]
 
     # Inside
 
@@ -176,10 +191,7 @@ class QuestionIndex:
 
     async def _verify(self) -> None:
         """Raise unless the index is over such vectors: one of this name may be somebody else's."""
-        try:
-            told = _pairs(await self._pipe().call("FT.INFO", self.name))
-        except ResponseError as error:
-            raise self._failed(error) from None
+        told = await self._info()
         for attribute in map(_pairs, told[b"attributes"]):
             if attribute.get(b"attribute") == self.field.encode():
                 if {name: attribute.get(name) for name in self._expected} == self._expected:
@@ -189,12 +201,18 @@ class QuestionIndex:
             f"{self._place} has an index '{self.name}' of other vectors: FT.DROPINDEX it, or use another prefix"
         )
 
+    async def _info(self) -> dict[bytes, Any]:
+        try:
+            return _pairs(await self._pipe().call("FT.INFO", self.name))
+        except ResponseError as error:
+            raise self._failed(error) from None
+
     def _failed(self, error: BaseException) -> BackendUnavailable:
         # Only the kind: the message may repeat the command's arguments.
         return BackendUnavailable(f"{self._place} failed to search ({type(_root(error)).__name__})")
 
 
-def _rows(reply: Any) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
+def rows(reply: Any) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
     """Keys and fields of a search's reply, in either of Redis's protocols."""
     if isinstance(reply, dict):
         for row in reply[b"results"]:
