@@ -59,7 +59,8 @@ class Mover:
                 if await store.migrate(await self._embedder.open(), texts_per_second=self._texts_per_second):
                     return
             except BackendUnavailable as error:
-                log.warning("questions of another embedder are not embedded anew yet: %s", error.message)
+                # The breaker of the tier that asks the same backend has warned.
+                log.info("questions of another embedder are not embedded anew yet: %s", error.message)
             except Exception as error:
                 # Somebody else's embedder or store; its message may quote the text, so only its kind is told.
                 log.error("questions of another embedder are not embedded anew: %s", type(error).__name__)
