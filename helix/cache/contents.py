@@ -74,7 +74,7 @@ class CacheContents:
         if not vector:
             raise InvalidRequest("the field 'text' is longer than what the embedding model can read", "text")
         selection = self._selection(said or {"everything": True})
-        found = await self._catalog.alike(selection, vector, least=least, limit=limit)
+        found = await self._catalog.alike(selection, vector, least=least, limit=limit, embedder=self._embedder.name)
         if remove and found:
             await self._catalog.remove(Selection(entries=tuple(one.id for one in found)))
         return found

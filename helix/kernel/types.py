@@ -505,8 +505,10 @@ class CacheCatalog(Protocol):
         """The entries that were given most often, first the most used."""
         ...
 
-    async def alike(self, selection: Selection, vector: Vector, *, least: float, limit: int) -> Sequence[Listed]:
-        """Entries whose question is at least so similar to a vector, whatever their scope, best first."""
+    async def alike(
+        self, selection: Selection, vector: Vector, *, least: float, limit: int, embedder: str = ""
+    ) -> Sequence[Listed]:
+        """Entries whose question is at least so similar to an embedder's vector, whatever their scope, best first."""
         ...
 
     async def prolong(self, entry_ids: Sequence[str], ttl_seconds: float) -> int:

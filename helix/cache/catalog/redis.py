@@ -89,7 +89,7 @@ return found
 
 class RedisCatalog:
     """What a RedisCacheStore holds. `pipe` gives the connection, which is not the one of the caller's path; `questions`
-    the index over vectors, once it is open; `open_questions` the one over vectors of a size.
+    the index over vectors, once it is open; `open_questions` the one over an embedder's vectors of a size.
 
     Every method raises BackendUnavailable.
     """
@@ -102,7 +102,7 @@ class RedisCatalog:
         codec: Codec,
         place: Callable[[], str],
         questions: Callable[[], Questions | None],
-        open_questions: Callable[[int], Awaitable[Questions]],
+        open_questions: Callable[[str, int], Awaitable[Questions]],
         quota: Quota = NO_QUOTA,
     ) -> None:
         self.layout = LAYOUT
@@ -173,9 +173,11 @@ class RedisCatalog:
         """Keep entries that another catalog of this layout dumped, each whole or not at all."""
         return await self._carrier.load(entries)
 
-    async def alike(self, selection: Selection, vector: Vector, *, least: float, limit: int) -> Sequence[Listed]:
-        """Entries whose question is at least so similar to a vector, whatever their scope, best first."""
-        questions = await self._open_questions(len(vector))
+    async def alike(
+        self, selection: Selection, vector: Vector, *, least: float, limit: int, embedder: str = ""
+    ) -> Sequence[Listed]:
+        """Entries whose question is at least so similar to an embedder's vector, whatever their scope, best first."""
+        questions = await self._open_questions(embedder, len(vector))
         found = await questions.alike(query(selection), vector, count=limit)
         near = {id: similarity for id, similarity in found if similarity >= least}
         return [replace(one, similarity=near[one.id]) for one in await self._listed(list(near))]

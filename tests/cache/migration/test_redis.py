@@ -179,7 +179,7 @@ async def test_an_entry_that_changes_meanwhile(store: RedisCacheStore, redis_url
 async def test_the_stage_migrates_once_it_has_started(
     provider: Provider, store: RedisCacheStore, redis_url: str, redis_prefix: str
 ) -> None:
-    """An app with another embedder answers from what the one before kept, a moment after its start."""
+    """An app with another embedder finds what the one before kept, a moment after its start."""
     question, again = "How do I reset my password?", "How do I reset my password??"
     before = CacheMiddleware(provider, store=store, embedder=OLD)
     await before.open()
@@ -193,5 +193,5 @@ async def test_the_stage_migrates_once_it_has_started(
     client = Redis.from_url(redis_url)
     assert len(await indexes(client, redis_prefix)) == 1
     await client.aclose()
-    assert (await ask(after, CHAT, chat(again))).cache == "semantic"
+    assert (await ask(after, CHAT, chat(again))).record["nearest"] > 0.99
     await after.close()
