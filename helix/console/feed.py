@@ -28,7 +28,9 @@ class Feed:
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def get(self, path: str, *, max_age_seconds: float) -> Any:
-        """The JSON value at a path of the API, at most so old. Raises FeedError."""
+        """The JSON value at a path of the API, at most so old; with 0 nothing is remembered. Raises FeedError."""
+        if max_age_seconds <= 0:
+            return await self._fetch(path)
         async with self._locks.setdefault(path, asyncio.Lock()):
             known = self._replies.get(path)
             if known is not None and time.monotonic() - known[0] < max_age_seconds:
@@ -41,13 +43,17 @@ class Feed:
         """What the API answers to a JSON body; nothing of either is remembered. Raises FeedError."""
         return await self._fetch(path, body)
 
+    async def delete(self, path: str) -> Any:
+        """What the API answers to a removal. Raises FeedError."""
+        return await self._fetch(path, method="DELETE")
+
     async def close(self) -> None:
         """Close the connections; the next `get` opens new ones."""
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
 
-    async def _fetch(self, path: str, body: Any = None) -> Any:
+    async def _fetch(self, path: str, body: Any = None, method: str = "") -> Any:
         if self._client is None:
             self._client = httpx.AsyncClient(
                 base_url=self._api_url,
@@ -56,7 +62,8 @@ class Feed:
                 trust_env=False,  # the gateway is next door: no proxy of the environment stands between
             )
         try:
-            reply = await (self._client.get(path) if body is None else self._client.post(path, json=body))
+            how = method or ("GET" if body is None else "POST")
+            reply = await self._client.request(how, path, json=body)
         except httpx.TimeoutException:
             raise FeedError(f"The administration API did not answer within {TIMEOUT_SECONDS:g} s.") from None
         except httpx.HTTPError as error:

@@ -12,6 +12,7 @@ import gradio as gr
 from starlette.applications import Starlette
 
 from helix.console import render
+from helix.console.cache import cache_section
 from helix.console.chart import activity as activity_chart
 from helix.console.feed import Feed, FeedError
 from helix.console.redaction import explained
@@ -62,6 +63,7 @@ def overview_page(feed: Feed) -> Starlette:
             text = gr.Textbox(label="Try redaction", lines=3, max_length=20_000, elem_id="hx-try")
             ask = gr.Button("Explain", elem_id="hx-explain", scale=0)
         findings = gr.HTML("", elem_id="hx-explained")
+        cache_section(feed)
         outputs = [status, tiles, activity, latency, redactions, models, latest]
 
         async def refresh(chosen: str, request: gr.Request) -> list[Any]:

@@ -20,6 +20,8 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from helix import admin, console
+from helix.cache.contents import CacheContents
+from helix.cache.redis import RedisCacheStore
 from helix.console.format import count, percent, usd
 from helix.kernel.errors import BackendUnavailable, Unauthenticated
 from helix.kernel.exchange import credential_of
@@ -28,6 +30,7 @@ from helix.redact import Policy, explain
 from helix.telemetry.clickhouse import ClickHouse
 from helix.telemetry.log import RequestLog
 from helix.telemetry.row import NAMES, Row
+from tests.admin.entries import Letters, put
 from tests.admin.rows import row
 from tests.redact.apps import FixedDetector
 
@@ -77,6 +80,7 @@ class Browser:
     api: httpx.AsyncClient
     store: ClickHouse
     outage: Outage
+    cache: RedisCacheStore
     addresses: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     _inserts: int = 0
@@ -96,7 +100,9 @@ class Browser:
 
 
 @pytest_asyncio.fixture
-async def browser(serve: Callable[..., Awaitable[str]], tmp_path: Path) -> AsyncIterator[Browser]:
+async def browser(
+    serve: Callable[..., Awaitable[str]], tmp_path: Path, redis_url: str, redis_prefix: str
+) -> AsyncIterator[Browser]:
     async def authorize(scope: Scope) -> Principal:
         if credential_of(scope) != KEY:
             raise Unauthenticated("the API key is not known")
@@ -106,7 +112,9 @@ async def browser(serve: Callable[..., Awaitable[str]], tmp_path: Path) -> Async
     await store.open()
     redact = partial(explain, FixedDetector(PERSON=["Jane <b>"]), policy=Policy({}, "placeholder"))
     log = RequestLog(Breakable(store, outage))
-    api_url = await serve(admin.build(authorize=authorize, log=log, redact=redact))
+    cache = RedisCacheStore(redis_url, prefix=redis_prefix, timeout_seconds=30)
+    contents = CacheContents(cache.catalog, embedder=Letters())
+    api_url = await serve(admin.build(authorize=authorize, log=log, redact=redact, cache=contents))
     built = await asyncio.to_thread(console.build, api_url=api_url, api_key=KEY)
     url = await serve(Starlette(routes=[Mount("/console", app=built)])) + "/console/"
     headers = {"authorization": f"Bearer {KEY}"}
@@ -116,13 +124,15 @@ async def browser(serve: Callable[..., Awaitable[str]], tmp_path: Path) -> Async
         httpx.AsyncClient(base_url=api_url, headers=headers, trust_env=False) as api,
     ):
         page = await chromium.new_page()
-        made = Browser(page, url, api, store, outage)
+        made = Browser(page, url, api, store, outage, cache)
         page.on("request", lambda request: made.addresses.append(request.url))
         page.on("pageerror", lambda error: made.faults.append(str(error)))
         page.on("dialog", lambda dialog: made.faults.append("a dialog"))
         yield made
     await built.close()
     await store.close()
+    await cache.flush()
+    await cache.close()
 
 
 async def test_the_page_shows_what_the_api_says(browser: Browser) -> None:
@@ -221,6 +231,82 @@ async def test_redaction_can_be_tried(browser: Browser) -> None:
     assert await browser.page.inner_text("#hx-goes-out") == "I am <PERSON_1>, bold"
     cells = await browser.page.eval_on_selector_all("[data-found] td", "all => all.map(one => one.textContent)")
     assert cells == ["Jane <b>", "Person", "placeholder", "<PERSON_1>", "1.00", "fixed"]
+    assert browser.faults == []
+
+
+async def choose(browser: Browser, what: str, value: str = "") -> None:
+    """Say which entries are meant."""
+    await browser.page.click("#hx-cache-what input")
+    await browser.page.get_by_role("option", name=what, exact=True).click()
+    await browser.page.fill("#hx-cache-value textarea, #hx-cache-value input", value)
+
+
+async def entries(browser: Browser) -> list[str]:
+    """The entries that are shown, in order."""
+    shown: list[str] = await browser.page.eval_on_selector_all(
+        "[data-entry]", "all => all.map(one => one.dataset.entry)"
+    )
+    return shown
+
+
+async def told(browser: Browser, text: str) -> None:
+    """Wait until the cache's part says something."""
+    await browser.page.locator("#hx-cache-told", has_text=text).wait_for()
+
+
+async def test_cached_answers_are_counted_before_they_are_removed(browser: Browser) -> None:
+    """What the cache holds, what was given most often, and removing by tag: the button is for what was counted."""
+    first = await put(browser.cache, 1, tags=("a",), text="Where is <ORDER_ID_1>?")
+    second = await put(browser.cache, 2, tags=("b",), asked_model="<img src=x onerror=alert(1)>${alert(2)}")
+    await browser.cache.catalog.used({(second, ""): 3})
+    await browser.sign_in()
+    await browser.page.click("#hx-cache-show")
+    await browser.page.wait_for_selector("[data-entry]")
+    assert await browser.metric("cache_entries") == "2"
+    assert await entries(browser) == [first, second]
+    assert "Where is <ORDER_ID_1>?" in await browser.page.inner_text("#hx-cache-entries")
+    assert "onerror" in await browser.page.inner_text("#hx-cache-entries")
+    await choose(browser, "Most used")
+    await browser.page.click("#hx-cache-show")
+    await browser.page.wait_for_function("document.querySelectorAll('[data-entry]').length === 1")
+    assert await entries(browser) == [second]
+
+    assert await browser.page.locator("#hx-cache-remove").count() == 0
+    await choose(browser, "Tag", "a")
+    await browser.page.click("#hx-cache-count")
+    await told(browser, "1 would be removed.")
+    assert await browser.page.inner_text("#hx-cache-remove") == "Remove 1"
+    await browser.page.fill("#hx-cache-value textarea, #hx-cache-value input", "b")
+    await browser.page.locator("#hx-cache-remove").wait_for(state="detached")
+    assert (await browser.api.get("/helix/cache")).json()["entries"] == 2
+    await browser.page.click("#hx-cache-count")
+    await told(browser, "1 would be removed.")
+    await browser.page.click("#hx-cache-remove")
+    await told(browser, "1 removed.")
+    assert [one["id"] for one in (await browser.api.get("/helix/cache/entries")).json()["data"]] == [first]
+    assert browser.faults == []
+
+
+async def test_cached_answers_like_a_text(browser: Browser) -> None:
+    """Listed with the similarity, counted, removed; and what is asked wrongly is said."""
+    near = await put(browser.cache, 1, text="Where is my order?")
+    await put(browser.cache, 2, text="zzz")
+    await browser.sign_in()
+    await choose(browser, "Similar to a text", "Where is the order?")
+    await browser.page.click("#hx-cache-show")
+    await browser.page.wait_for_selector("[data-entry]")
+    assert await entries(browser) == [near]
+    assert (await browser.page.inner_text("[data-entry] td")).startswith("0.")
+    await browser.page.click("#hx-cache-count")
+    await browser.page.click("#hx-cache-remove")
+    await told(browser, "1 removed.")
+    assert (await browser.api.get("/helix/cache")).json()["entries"] == 1
+    await choose(browser, "Latest")
+    await browser.page.click("#hx-cache-count")
+    await told(browser, "Say what to remove")
+    await choose(browser, "Tag", "")
+    await browser.page.click("#hx-cache-count")
+    await told(browser, "'tag'")
     assert browser.faults == []
 
 
