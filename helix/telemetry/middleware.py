@@ -158,7 +158,8 @@ class _RequestTap(Tap):
         """Add the request's id and Helix's own part of the time."""
         exchange = self.exchange
         self.first_byte_seconds = time.perf_counter() - exchange.started
-        overhead_ms = self.first_byte_seconds * 1e3 - (exchange.record.upstream.get("first_ms") or 0.0)
+        waited_ms = exchange.record.upstream.get("first_ms") or exchange.record.cache.get("waited_ms") or 0.0
+        overhead_ms = self.first_byte_seconds * 1e3 - waited_ms
         more = [
             (b"x-helix-request-id", exchange.id.encode()),
             (b"x-helix-overhead-ms", b"%.2f" % max(overhead_ms, 0.0)),

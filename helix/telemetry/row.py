@@ -146,6 +146,8 @@ def row_of(exchange: Exchange, outcome: Outcome, duration_seconds: float) -> Row
         overhead_ms = duration_seconds * 1e3 - (upstream_ms or upstream_first_ms)
     else:
         overhead_ms = outcome.first_byte_seconds * 1e3 - upstream_first_ms
+    # Waiting for an answer that somebody else asked for is no work of Helix's.
+    overhead_ms -= cache.get("waited_ms") or 0.0
     refused = budget.get("refused")
     return (
         int(exchange.started_at * 1e6),
