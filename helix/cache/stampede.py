@@ -147,5 +147,5 @@ def _fitting(flight: Flight, asked: Asked) -> Finding | None:
     found, wish = flight.finding
     if found.entry is None or not is_fresh(found.entry, asked.wish):
         return None
-    # What is near enough depends on what a request asks for.
-    return replace(found, tier_ms={}) if found.status == "exact" or wish == asked.wish else None
+    # What is near enough depends on what a request asks for. It is checked for the first one, which is enough.
+    return replace(found, tier_ms={}, decision=None) if found.status == "exact" or wish == asked.wish else None
