@@ -26,6 +26,7 @@ from perf import (
     million,
     passthrough,
     pii,
+    race,
     redact,
     roundtrip,
     semcache,
@@ -82,6 +83,7 @@ NAMES: dict[str, Measure] = {
     "bound": lambda place, options: bound.measure(options.data),
     "stampede": lambda place, options: stampede.measure(place, options.count or 200),
     "semcache": lambda place, options: semcache.measure(options.data),
+    "race": lambda place, options: race.measure(place.folder),
     "ledger": lambda place, options: ledger.measure(place.folder, options.count or 1_000_000),
     "million": lambda place, options: million.measure(place.folder, options.entries),
 }
