@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from helix.cache.guards.align import Alignment
-from helix.cache.guards.reading import Reading
+from helix.cache.guards.reading import REMEMBERED, Reading
 
 __all__ = ["same_conjunction"]
 
@@ -23,7 +23,7 @@ def same_conjunction(one: Reading, other: Reading, pairs: Alignment) -> bool:
     )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=REMEMBERED)
 def _joints(reading: Reading) -> dict[frozenset[int], set[str]]:
     """What joins two words, by their places."""
     found: dict[frozenset[int], set[str]] = {}

@@ -9,7 +9,7 @@ from helix.cache.guards.lexicon import Entry, bases, entry, undone
 __all__ = ["against", "contrary", "meanings"]
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def meanings(word: str) -> frozenset[str]:
     """Shared by synonyms, and by words of one root."""
     known = _entries(word)
@@ -17,13 +17,13 @@ def meanings(word: str) -> frozenset[str]:
     return frozenset(roots.union(*(found.senses for found in known.values())))
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def against(word: str) -> frozenset[str]:
     """Shared with `contrary` of the words that mean the opposite, or that undo it."""
     return frozenset({*(f"is {base}" for base in bases(word)), *(f"not {other}" for other in _opposites(word))})
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def contrary(word: str) -> frozenset[str]:
     """Shared with `against` of the words that mean the opposite, or that undo it."""
     return frozenset({*(f"not {base}" for base in bases(word)), *(f"is {other}" for other in _opposites(word))})

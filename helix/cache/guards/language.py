@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from helix.cache.guards.align import Alignment
 from helix.cache.guards.grammar import FUNCTION
-from helix.cache.guards.reading import Reading
+from helix.cache.guards.reading import REMEMBERED, Reading
 
 __all__ = ["same_language"]
 
@@ -49,7 +49,7 @@ def same_language(one: Reading, other: Reading, _: Alignment) -> bool:
     return not language or not other_language or language == other_language
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=REMEMBERED)
 def _language_of(reading: Reading) -> tuple[str, str]:
     """The script of most letters, and the language by its commonest words; "" for what cannot be told."""
     scripts: dict[str, int] = {}

@@ -56,7 +56,7 @@ def _forms() -> dict[str, tuple[str, ...]]:
     return {form: tuple(found.split(",")) for form, _, found in (line.partition("\t") for line in text.splitlines())}
 
 
-@lru_cache(maxsize=32768)
+@lru_cache(maxsize=8192)
 def entry(word: str) -> Entry | None:
     """The entry of a lower-case base form, or None."""
     if not (word.isascii() and word.isalpha()):
@@ -89,7 +89,7 @@ def _parse(line: str) -> Entry:
     )
 
 
-@lru_cache(maxsize=32768)
+@lru_cache(maxsize=8192)
 def bases(form: str) -> frozenset[str]:
     """The base forms that a lower-case word may be of, itself included where it is one; empty where it is unknown."""
     found = set(_forms().get(form, ()))

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from helix.cache.guards.align import Alignment
-from helix.cache.guards.reading import Reading
+from helix.cache.guards.reading import REMEMBERED, Reading
 
 __all__ = ["same_direction"]
 
@@ -88,7 +88,7 @@ def _conflict(left: Side, right: Side, pairs: Alignment) -> bool:
     return not (left.head in pairs.pairs and right.head in pairs.pairs.values())
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=REMEMBERED)
 def _sides(reading: Reading) -> tuple[Side, ...]:
     found = []
     for at, token in enumerate(reading.tokens):

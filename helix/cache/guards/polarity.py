@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from helix.cache.guards.align import Alignment
 from helix.cache.guards.grammar import NEGATIONS
-from helix.cache.guards.reading import Reading
+from helix.cache.guards.reading import REMEMBERED, Reading
 
 __all__ = ["same_negation", "same_sense"]
 
@@ -30,6 +30,6 @@ def same_sense(one: Reading, other: Reading, pairs: Alignment) -> bool:
     return not pairs.opposites or (_negations(one) + _negations(other) + len(pairs.opposites)) % 2 == 0
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=REMEMBERED)
 def _negations(reading: Reading) -> int:
     return sum(word in NEGATIONS for word in reading.words())

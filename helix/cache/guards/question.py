@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from helix.cache.guards.align import Alignment
 from helix.cache.guards.grammar import AUXILIARIES, FILLERS
-from helix.cache.guards.reading import Reading
+from helix.cache.guards.reading import REMEMBERED, Reading
 
 __all__ = ["same_question"]
 
@@ -35,7 +35,7 @@ def same_question(one: Reading, other: Reading, pairs: Alignment) -> bool:
     return any({kind, contrary} in _ALIKE for kind in mine for contrary in theirs)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=REMEMBERED)
 def _kinds(reading: Reading) -> frozenset[str]:
     found = set(reading.asks)
     words = list(reading.words())

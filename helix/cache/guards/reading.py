@@ -14,7 +14,10 @@ from helix.cache.guards.lexicon import bases, entry
 from helix.cache.guards.numerals import Number, find_numbers
 from helix.cache.guards.spelling import is_usual, reseated, right_spelling
 
-__all__ = ["Reading", "Token", "read"]
+__all__ = ["REMEMBERED", "Reading", "Token", "read"]
+
+REMEMBERED = 1024
+"""How many texts are kept as they were read, about 4 KB each for questions of 15 words."""
 
 # Writing systems without spaces are read sign by sign.
 _SIGN = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7af"
@@ -69,7 +72,7 @@ class Reading:
         return (token.lower for token in self.tokens if token.kind == "word")
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=REMEMBERED)
 def read(text: str) -> Reading:
     """Read a text; what was read lately is remembered."""
     pieces = _respelled(list(_pieces(text)))

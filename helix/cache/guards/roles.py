@@ -9,7 +9,7 @@ from typing import NamedTuple
 from helix.cache.guards.align import Alignment
 from helix.cache.guards.grammar import CONJUNCTIONS, FUNCTION, PREPOSITIONS, PRONOUNS, QUESTION_WORDS
 from helix.cache.guards.lexicon import bases, entry
-from helix.cache.guards.reading import Reading, Token
+from helix.cache.guards.reading import REMEMBERED, Reading, Token
 
 __all__ = ["same_roles"]
 
@@ -92,7 +92,7 @@ def _change_neighbours(one: Reading, other: Reading, pairs: Alignment) -> bool:
     return False
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2 * REMEMBERED)
 def _beside(reading: Reading, step: int) -> dict[int, int]:
     """The place of the content word before (-1) or after (1) each content word of the same sentence."""
     places = reading.content if step > 0 else reading.content[::-1]
@@ -115,7 +115,7 @@ def _kind(part: str | int) -> str:
     return "core" if isinstance(part, int) else part
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=REMEMBERED)
 def _cast(reading: Reading) -> Cast:
     tokens = reading.tokens
     words: dict[int, Role] = {}

@@ -30,7 +30,7 @@ def is_slip(one: str, other: str) -> str | None:
     return "dropped" if len(long) > _LEAST_LETTERS and short[at:] == long[at + 1 :] else None
 
 
-@lru_cache(maxsize=32768)
+@lru_cache(maxsize=8192)
 def is_usual(word: str) -> bool:
     """Whether a lower-case word is likely what it seems, and not another one misspelt."""
     if word in FUNCTION:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from helix.cache.guards.align import Alignment
 from helix.cache.guards.grammar import AUXILIARIES
-from helix.cache.guards.reading import Reading
+from helix.cache.guards.reading import REMEMBERED, Reading
 
 __all__ = ["same_tense"]
 
@@ -62,7 +62,7 @@ def _differ_in_verbs_alone(one: Reading, other: Reading, pairs: Alignment) -> bo
     )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=REMEMBERED)
 def _others(reading: Reading) -> list[int]:
     tokens = reading.tokens
     return [at for at, token in enumerate(tokens) if not token.is_empty and token.lower not in _VERBAL]
@@ -72,7 +72,7 @@ def _only_phases(reading: Reading, rest: tuple[int, ...]) -> bool:
     return all(not reading.tokens[at].bases.isdisjoint(_PHASES) for at in rest)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=REMEMBERED)
 def _mood(reading: Reading) -> Mood:
     words = [token.lower for token in reading.tokens if token.kind == "word" and not token.is_empty]
     tense = ""

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from helix.cache.guards.align import Alignment
 from helix.cache.guards.grammar import PRONOUNS
-from helix.cache.guards.reading import Reading
+from helix.cache.guards.reading import REMEMBERED, Reading
 
 __all__ = ["same_terms"]
 
@@ -31,7 +31,7 @@ def same_terms(one: Reading, other: Reading, pairs: Alignment) -> bool:
     )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=REMEMBERED)
 def _gender(reading: Reading) -> str:
     """The one of "he" and "she" that alone is spoken of; "" for neither or both."""
     spoken = {PRONOUNS.get(word, "") for word in reading.words()} & {"he", "she"}
