@@ -1,6 +1,6 @@
 """The file that `helix cache export` writes and `import` reads: JSON lines, checksummed, a page at a time in memory.
 
-    {"helix_cache": 1, "layout": "redis/1 5f0c..."}     what it is, and what it fits
+    {"helix_cache": 1, "layout": "redis/2 5f0c..."}     what it is, and what it fits
     {"id": ..., "expires_at": ..., "fields": {...}}     an entry a line, fields in base64
     {"entries": 2, "sha256": "9b1c..."}                 how many, and the digest of all lines before
 

@@ -20,11 +20,12 @@ __all__ = ["ID", "LAYOUT", "Carrier"]
 
 ID = re.compile(rf"(?:{NAMESPACE.pattern}:)?[0-9a-f]{{40}}", re.ASCII)
 """What an entry may be called."""
-LAYOUT = "redis/1"
+LAYOUT = "redis/2"
 """Which fields a hash has, and what they mean. The answer's own version is in the answer."""
 
 _REQUIRED = {"answer", "about", "at"}
-_FIELD = re.compile(r"answer|about|at|scope|text|right|wrong|surplus|information|group|[vh][1-9][0-9]{0,4}", re.ASCII)
+_VECTOR = re.compile(r"([vh])([1-9][0-9]{0,4})_[0-9a-f]{8}", re.ASCII)
+_FIELD = re.compile(rf"answer|about|at|scope|text|right|wrong|surplus|information|group|{_VECTOR.pattern}", re.ASCII)
 _FLOAT_BYTES = {"v": 4, "h": 2}
 _NUMBERS = ("at", "right", "wrong", "surplus", "information")
 
@@ -109,8 +110,8 @@ class Carrier:
         for name, value in fields.items():
             if not _FIELD.fullmatch(name):
                 return False
-            width = _FLOAT_BYTES.get(name[0]) if name[1:].isdigit() else None
-            if width is not None and len(value) != width * int(name[1:]):
+            vector = _VECTOR.fullmatch(name)
+            if vector is not None and len(value) != _FLOAT_BYTES[vector[1]] * int(vector[2]):
                 return False
         try:
             about, scope = read(fields["about"].decode()), fields.get("scope", b"").decode()

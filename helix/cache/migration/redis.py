@@ -12,14 +12,15 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from redis.exceptions import ResponseError
 
 from helix.cache.catalog.about import SEPARATOR
-from helix.cache.search.redis import QuestionIndex, rows
+from helix.cache.search.redis import QuestionIndex, field_of, rows
 from helix.cache.value import Codec
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.redis import Argument, Pipe, Script
@@ -71,10 +72,13 @@ class Migration:
         self._codec = codec
         self._token = secrets.token_hex(8)
 
-    async def others(self) -> Sequence[str]:
-        """The digests of the other embedders' indexes."""
-        told = await self._call("HKEYS", f"{self._prefix}embedders")
-        return [digest.decode() for digest in told if digest.decode() != self._index.digest]
+    async def others(self) -> Mapping[str, str]:
+        """The digests of the other embedders' indexes, and the fields of their vectors."""
+        told = await self._call("HGETALL", f"{self._prefix}embedders")
+        pairs = told.items() if isinstance(told, dict) else zip(told[::2], told[1::2], strict=True)
+        found = {digest.decode(): field_of(digest.decode(), orjson.loads(about)) for digest, about in pairs}
+        found.pop(self._index.digest, None)
+        return found
 
     async def run(self, embedder: Embedder, *, texts_per_second: float) -> int:
         """Move everything, and drop the indexes that are empty then; how many questions were embedded.
@@ -88,11 +92,11 @@ class Migration:
         moved = 0
         try:
             await self._index.built()
-            for digest in await self.others():
+            for digest, field in (await self.others()).items():
                 while left := await self._left(digest):
                     began = time.monotonic()
                     for entry in left:
-                        moved += await self._move(entry, digest, embedder)
+                        moved += await self._move(entry, digest, field, embedder)
                     if not await _RENEW.run(self._pipe, [lease], [self._token, round(LEASE_SECONDS * 1000)]):
                         return moved  # too slow: somebody else goes on
                     await asyncio.sleep(max(0.0, len(left) / texts_per_second - (time.monotonic() - began)))
@@ -115,7 +119,7 @@ class Migration:
             if fields.keys() >= {b"about", b"scope", b"text"}
         ]
 
-    async def _move(self, entry: _Left, digest: str, embedder: Embedder) -> int:
+    async def _move(self, entry: _Left, digest: str, field: str, embedder: Embedder) -> int:
         """Embed one question anew; where it cannot be read, or is beyond the window, only its answer is kept."""
         text = self._codec.unpack_text(entry.key[len(self._prefix) + 2 :], entry.scope, entry.written)
         packed = None
@@ -125,7 +129,7 @@ class Migration:
         said = [value for value in entry.about.split(SEPARATOR) if value != f"e{digest}"]
         if packed is not None:
             said.append(f"e{self._index.digest}")
-        fields: list[Argument] = [f"v{digest}", self._index.field, packed or b""]
+        fields: list[Argument] = [field, self._index.field, packed or b""]
         try:
             return int(await _MOVE.run(self._pipe, [entry.key], [entry.written, SEPARATOR.join(said), *fields]))
         except ResponseError as error:

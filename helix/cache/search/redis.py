@@ -22,7 +22,7 @@ from helix.kernel.errors import BackendUnavailable
 from helix.kernel.redis import Argument, Pipe
 from helix.kernel.types import NO_EVIDENCE, Candidate, Evidence, Vector
 
-__all__ = ["QuestionIndex", "rows"]
+__all__ = ["QuestionIndex", "field_of", "rows"]
 
 _FIELDS = ("text", "distance", "at", "right", "wrong", "surplus", "information", "group")
 """What a search returns of an entry."""
@@ -58,7 +58,7 @@ class QuestionIndex:
         self.digest = blake2b(orjson.dumps(self._about), digest_size=4).hexdigest()
         """Of whose vectors they are, how long and of what type: no two of these are ever compared."""
         self.name = f"{prefix}i:{self.digest}"
-        self.field = f"v{self.digest}"
+        self.field = field_of(self.digest, self._about)
         """Of an entry: where the index looks for the vector."""
         self._pipe = pipe
         self._register = f"{prefix}embedders"
@@ -210,6 +210,11 @@ class QuestionIndex:
     def _failed(self, error: BaseException) -> BackendUnavailable:
         # Only the kind: the message may repeat the command's arguments.
         return BackendUnavailable(f"{self._place} failed to search ({type(_root(error)).__name__})")
+
+
+def field_of(digest: str, about: Mapping[str, Any]) -> str:
+    """Where in an entry the vector of an index is: its type (`h`: float16, `v`: float32), size, and whose it is."""
+    return f"{'v' if about['vector_type'] == 'float32' else 'h'}{about['dim']}_{digest}"
 
 
 def rows(reply: Any) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:

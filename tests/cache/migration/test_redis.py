@@ -82,7 +82,7 @@ async def test_everything_moves(store: RedisCacheStore, redis_url: str, redis_pr
     assert 0 < await client.pttl(f"{redis_prefix}a:{digest(7)}") <= before
     assert len(await indexes(client, redis_prefix)) == 1
     fields: list[bytes] = await client.hkeys(f"{redis_prefix}a:{digest(7)}")  # type: ignore[assignment]  # not decoded
-    assert len([name for name in fields if name.startswith(b"v")]) == 1
+    assert len([name for name in fields if name.startswith(b"h8_")]) == 1
     await client.aclose()
     assert await store.get(digest(7)) is not None
 
