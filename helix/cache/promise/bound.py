@@ -22,12 +22,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import exp, inf, log, log1p, sqrt
 
-__all__ = ["BINS", "SUREST", "Tally", "bin_of", "check_share", "evidence_against", "least_score", "permitted"]
+__all__ = ["BINS", "SUREST", "Permit", "Tally", "bin_of", "check_share", "evidence_against", "least_score", "permitted"]
 
 LOWEST, WIDTH, BINS = -4.0, 0.25, 64
 """Scores below LOWEST are in the first bin, those of LOWEST + WIDTH x BINS and more in the last."""
 SUREST = BINS
-"""The bin above all: pairs in which nothing of substance differs, which the calibration vouches for beforehand."""
+"""Beside the bins: hits in which nothing of substance differs, given on the calibration's word."""
+_STRATUM_CHECKS = 30
+_ABOUT = 2
 _BETS = (0.0, 0.125, 0.25, 0.5, 0.75)
 """Risks that the gambler bets on, as shares of the promised one, each with an equal stake."""
 
@@ -55,7 +57,7 @@ class Tally:
     def of(cls, counters: Mapping[str, float]) -> Tally:
         """A tally of counters (`n`; `a3`, `c3`, `w3` for bin 3, and so on)."""
         rows = [[max(0.0, counters.get(f"{kind}{bin}", 0.0)) for bin in range(BINS + 1)] for kind in "acw"]
-        return cls(max(counters.get("n", 0.0), sum(rows[0])), *rows)
+        return cls(max(counters.get("n", 0.0), sum(rows[0][:BINS])), *rows)
 
 
 def evidence_against(trials: float, wrong: float, max_rate: float) -> float:
@@ -72,32 +74,79 @@ def evidence_against(trials: float, wrong: float, max_rate: float) -> float:
     return most + log(sum(exp(one - most) for one in wealth) / len(_BETS))
 
 
-def permitted(tally: Tally, *, max_rate: float, confidence: float, trials: tuple[int, int] = (0, 0)) -> int | None:
-    """The lowest bin that may be served; None where none may.
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """What may be served: scores in bins from `lowest` on, if any, and pairs in which nothing of substance differs."""
 
-    `trials` (requests, wrong answers) is what the calibration knows about SUREST beforehand. It counts for that bin
-    alone, and for no more than permits it with one wrong check to spare: what was learned here is soon worth more.
+    lowest: int | None = None
+    surest: bool = False
+
+
+def permitted(tally: Tally, *, max_rate: float, confidence: float, trials: tuple[int, int] = (0, 0)) -> Permit:
+    """What may be served by what was checked here, and by what the calibration knows beforehand.
+
+    `trials` (requests, wrong answers) are the calibration's, on the pairs of SUREST. They count for those alone, and no
+    more of them than bear one wrong check: what was learned here is soon worth more. Scores are tried together with
+    those pairs, as they add to the same risk, and without; each of the two sequences has half of the doubt.
     """
     needed = -log(1.0 - confidence)
-    found: int | None = None
     known, known_wrong = _in_proportion(trials, needed, max_rate)
-    asked, squares, wrong = 0.0, 0.0, 0.0
-    for bin in range(BINS, -1, -1):
-        more, checked, bad = tally.asked[bin], tally.checked[bin], tally.wrong[bin]
-        vouched = bin == SUREST and evidence_against(known + checked, known_wrong + bad, max_rate) >= needed
-        if vouched:
-            found = SUREST
-        if more <= 0:
+    checked, wrong = tally.checked[SUREST], tally.wrong[SUREST]
+    surest = evidence_against(known + checked, known_wrong + wrong, max_rate) >= needed
+    alone, mass = _lowest(tally, max_rate, needed + log(2.0), with_surest=False)
+    if not surest:
+        return Permit(alone, False)
+    together, _ = _lowest(tally, max_rate, needed + log(2.0), with_surest=True)
+    if together is not None or mass <= tally.asked[SUREST]:
+        return Permit(together, True)
+    return Permit(alone, False)
+
+
+def _lowest(tally: Tally, max_rate: float, needed: float, *, with_surest: bool) -> tuple[int | None, float]:
+    """The lowest bin down to which the risk is refuted, and how many requests were in those bins.
+
+    Bins with few checks make a stratum with those below, which can only overrate their errors.
+    """
+    found: int | None = None
+    mass = 0.0
+    closed = _Strata()
+    if with_surest and tally.asked[SUREST] > 0:
+        closed = closed.with_one(tally.asked[SUREST], tally.checked[SUREST], tally.wrong[SUREST])
+    asked = checked = wrong = 0.0
+    for bin in range(BINS - 1, -1, -1):
+        if tally.asked[bin] <= 0:
             continue
-        if checked <= 0:  # asked, and never checked: as good as half a check, half of it wrong
-            checked, bad = 0.5, 0.25
-        asked, squares, wrong = asked + more, squares + more * more / checked, wrong + more * bad / checked
-        size = tally.requests**2 / (squares + tally.requests - asked)
-        if evidence_against(size, size * wrong / tally.requests, max_rate) >= needed:
-            found = bin
-        elif not vouched:
+        asked, checked = asked + tally.asked[bin], checked + tally.checked[bin]
+        wrong += tally.wrong[bin]
+        if checked <= 0:
+            continue
+        strata = closed.with_one(asked, checked, wrong)
+        size, rate = strata.sample(tally.requests)
+        if evidence_against(size, size * rate, max_rate) < needed:
             break
-    return found
+        found, mass = bin, mass + asked
+        if checked >= _STRATUM_CHECKS:
+            closed, asked, checked, wrong = strata, 0.0, 0.0, 0.0
+    return found, mass
+
+
+@dataclass(frozen=True, slots=True)
+class _Strata:
+    """Sums over strata: requests, their squares over checks, and estimated wrong ones."""
+
+    asked: float = 0.0
+    squares: float = 0.0
+    wrong: float = 0.0
+
+    def with_one(self, asked: float, checked: float, wrong: float) -> _Strata:
+        """With one more; what was never checked is as good as half a check, half of it wrong."""
+        if checked <= 0:
+            checked, wrong = 0.5, 0.25
+        return _Strata(self.asked + asked, self.squares + asked * asked / checked, self.wrong + asked * wrong / checked)
+
+    def sample(self, requests: float) -> tuple[float, float]:
+        """The size of a simple sample that is as good, and the share of wrong answers in it."""
+        return requests**2 / (self.squares + max(0.0, requests - self.asked)), self.wrong / requests
 
 
 def check_share(tally: Tally, bin: int, *, share: float, max_rate: float) -> float:
@@ -106,8 +155,9 @@ def check_share(tally: Tally, bin: int, *, share: float, max_rate: float) -> flo
     A fixed number of checks tells most about a sum of strata when each is sampled in proportion to its standard
     deviation (Neyman 1934), here that of a share of errors. It is `share` where that share is about `max_rate`.
     """
-    errors = (tally.wrong[bin] + 0.25) / (tally.checked[bin] + 1.0)
-    return min(0.5, share * max(0.25, sqrt(errors / max_rate))) if share > 0 else 0.0
+    about = range(SUREST, SUREST + 1) if bin == SUREST else range(max(0, bin - _ABOUT), min(BINS, bin + _ABOUT + 1))
+    errors = (sum(tally.wrong[one] for one in about) + 1.0) / (sum(tally.checked[one] for one in about) + 1.0)
+    return min(0.5, share * max(0.5, sqrt(errors / max_rate))) if share > 0 else 0.0
 
 
 def _in_proportion(trials: tuple[int, int], needed: float, max_rate: float) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from enum import Enum
 from random import Random
 from typing import Protocol
 
-from helix.cache.promise.bound import SUREST, Tally, bin_of, check_share, permitted
+from helix.cache.promise.bound import SUREST, Permit, Tally, bin_of, check_share, permitted
 from helix.cache.promise.calibration import Calibration
 from helix.cache.promise.vote import Neighbour, Proposal, correction, propose, weighed
 from helix.kernel.types import CacheStore, Candidate, Evidence
@@ -85,7 +85,8 @@ class Promise:
 class Decision:
     """What was decided for one question: `serves` are the neighbours that may be given, best first; none is a miss.
 
-    `checks` says whether the hit is to be compared with what the upstream says.
+    `bin` is that of the tally in which it counts. `checks` says whether the hit is to be compared with what the
+    upstream says.
     """
 
     scope: str
@@ -106,7 +107,7 @@ class _Scope:
     pending: dict[str, float] = field(default_factory=dict)
     before: tuple[int, Mapping[str, float]] | None = None
     """The window before the present one, and its counters, which no longer change."""
-    lowest: int | None = None
+    permit: Permit = field(default_factory=Permit)
     flushed_at: float = 0.0
     tally: Tally = field(default_factory=lambda: Tally.of({}))
 
@@ -166,11 +167,13 @@ class Learning:
             return Decision(scope, neighbours, None, 0, (), False)
         least = max(least_similarity, self.promise.least_similarity)
         servable = tuple(one for one in self._servable(text, proposal) if one.candidate.similarity >= least)
-        bin = bin_of(proposal.score)
-        if proposal.score >= 0 and (certain := [one for one in servable if self._is_certain(one)]):
-            bin, servable = SUREST, (*certain, *(one for one in servable if one not in certain))
+        bin, serves = bin_of(proposal.score), servable
+        if state.permit.lowest is None or bin < state.permit.lowest:
+            serves = ()
+            if state.permit.surest and proposal.score >= 0:
+                serves = tuple(one for one in servable if _is_sure(one))
+                bin = SUREST if serves else bin
         state.add(f"a{bin}")
-        serves = servable if state.lowest is not None and bin >= state.lowest else ()
         share = check_share(state.tally, bin, share=self.promise.check_share, max_rate=self.promise.max_false_hit_rate)
         checks = bool(serves) and self._random.random() < share
         return Decision(scope, neighbours, proposal, bin, serves, checks)
@@ -225,7 +228,7 @@ class Learning:
             raise
         state.flushed_at = self._clock()
         state.tally = Tally.of(_sum(now, state.before[1]))
-        state.lowest = permitted(
+        state.permit = permitted(
             state.tally,
             max_rate=self.promise.max_false_hit_rate,
             confidence=self.promise.confidence,
@@ -244,9 +247,10 @@ class Learning:
         late = [self._weighed(text, one.candidate) for one in proposal.members[:COMPARED]]
         return [one for one in late if one.veto is None]
 
-    def _is_certain(self, neighbour: Neighbour) -> bool:
-        """Whether nothing of substance differs, and nothing that was learned of the entry speaks against it."""
-        return (neighbour.overlap or 0.0) >= 1.0 and correction(neighbour.candidate.evidence) >= 0.0
+
+def _is_sure(neighbour: Neighbour) -> bool:
+    """Whether nothing of substance differs, and nothing that was learned of the entry speaks against it."""
+    return (neighbour.overlap or 0.0) >= 1.0 and correction(neighbour.candidate.evidence) >= 0.0
 
 
 _UNKNOWN = Calibration(

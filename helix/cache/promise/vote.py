@@ -76,11 +76,10 @@ def propose(neighbours: Sequence[Neighbour]) -> Proposal | None:
     """
     groups: dict[str, list[Neighbour]] = {}
     for neighbour in sorted(neighbours, key=lambda one: -one.mass):
-        if neighbour.veto is None:
-            groups.setdefault(neighbour.group, []).append(neighbour)
+        groups.setdefault(neighbour.group, []).append(neighbour)
     if not groups:
         return None
     masses = {group: sum(exp(one.mass) for one in members[:VOICES]) for group, members in groups.items()}
     best = max(masses, key=masses.__getitem__)
     others = sum(mass for group, mass in masses.items() if group != best)
-    return Proposal(best, tuple(groups[best]), log(masses[best]) - log(others + 1.0))
+    return Proposal(best, tuple(one for one in groups[best] if one.veto is None), log(masses[best]) - log(others + 1.0))
