@@ -86,29 +86,22 @@ def permitted(tally: Tally, *, max_rate: float, confidence: float, trials: tuple
     """What may be served by what was checked here, and by what the calibration knows beforehand.
 
     `trials` (requests, wrong answers) are the calibration's, on the pairs of SUREST. They count for those alone, and no
-    more of them than bear one wrong check: what was learned here is soon worth more. Scores are tried together with
-    those pairs, as they add to the same risk, and without; each of the two sequences has half of the doubt.
+    more of them than bear one wrong check: what was learned here is soon worth more. Where those pairs are served they
+    add to the risk of whatever scores are.
     """
     needed = -log(1.0 - confidence)
     known, known_wrong = _in_proportion(trials, needed, max_rate)
     checked, wrong = tally.checked[SUREST], tally.wrong[SUREST]
     surest = evidence_against(known + checked, known_wrong + wrong, max_rate) >= needed
-    alone, mass = _lowest(tally, max_rate, needed + log(2.0), with_surest=False)
-    if not surest:
-        return Permit(alone, False)
-    together, _ = _lowest(tally, max_rate, needed + log(2.0), with_surest=True)
-    if together is not None or mass <= tally.asked[SUREST]:
-        return Permit(together, True)
-    return Permit(alone, False)
+    return Permit(_lowest(tally, max_rate, needed, with_surest=surest), surest)
 
 
-def _lowest(tally: Tally, max_rate: float, needed: float, *, with_surest: bool) -> tuple[int | None, float]:
-    """The lowest bin down to which the risk is refuted, and how many requests were in those bins.
+def _lowest(tally: Tally, max_rate: float, needed: float, *, with_surest: bool) -> int | None:
+    """The lowest bin down to which the risk is refuted.
 
     Bins with few checks make a stratum with those below, which can only overrate their errors.
     """
     found: int | None = None
-    mass = 0.0
     closed = _Strata()
     if with_surest and tally.asked[SUREST] > 0:
         closed = closed.with_one(tally.asked[SUREST], tally.checked[SUREST], tally.wrong[SUREST])
@@ -124,10 +117,10 @@ def _lowest(tally: Tally, max_rate: float, needed: float, *, with_surest: bool) 
         size, rate = strata.sample(tally.requests)
         if evidence_against(size, size * rate, max_rate) < needed:
             break
-        found, mass = bin, mass + asked
+        found = bin
         if checked >= _STRATUM_CHECKS:
             closed, asked, checked, wrong = strata, 0.0, 0.0, 0.0
-    return found, mass
+    return found
 
 
 @dataclass(frozen=True, slots=True)
