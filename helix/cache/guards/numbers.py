@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from helix.cache.guards.align import Alignment
 from helix.cache.guards.numerals import Number
-from helix.cache.guards.reading import Reading
+from helix.cache.guards.reading import REMEMBERED, Reading, Token
 
 __all__ = ["same_numbers"]
 
+_OPERATORS = frozenset("*/")  # beside operands; elsewhere they are how people write. The rest is symbols.py's
+
 
 def same_numbers(one: Reading, other: Reading, _: Alignment) -> bool:
-    """The same numbers of the same units, in the same order or each beside its own noun."""
+    """The same numbers of the same units, in the same order or each beside its own noun, and the same operators."""
     left, right = one.numbers, other.numbers
+    if _operators(one) != _operators(other):
+        return False
     if len(left) == len(right):
         if all(map(_agree, left, right)):
             return True
@@ -22,6 +28,21 @@ def same_numbers(one: Reading, other: Reading, _: Alignment) -> bool:
     rest = [number for number in more if number.value != 1.0]
     spare = sum(word == "one" for word in reading.words())
     return len(rest) == len(fewer) and len(more) - len(rest) <= spare and all(map(_agree, fewer, rest))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _operators(reading: Reading) -> list[str]:
+    """What stands between two operands: numbers, or letters that stand for some."""
+    tokens = reading.tokens
+    return [
+        sign.lower
+        for before, sign, after in zip(tokens, tokens[1:], tokens[2:], strict=False)
+        if sign.lower in _OPERATORS and _is_operand(before) and _is_operand(after)
+    ]
+
+
+def _is_operand(token: Token) -> bool:
+    return token.kind == "number" or (token.kind == "word" and len(token.text) == 1)
 
 
 def _agree(one: Number, other: Number | None) -> bool:

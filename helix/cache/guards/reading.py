@@ -16,7 +16,7 @@ from helix.cache.guards.spelling import is_usual, reseated, right_spelling
 
 __all__ = ["REMEMBERED", "Reading", "Token", "read"]
 
-REMEMBERED = 1024
+REMEMBERED = 2048
 """How many texts are kept as they were read, about 4 KB each for questions of 15 words."""
 
 # Writing systems without spaces are read sign by sign.
@@ -90,13 +90,14 @@ def read(text: str) -> Reading:
             )
             continue
         found = bases(lower)
-        is_function = lower in FUNCTION
+        # "Does A imply B?": a letter that stands for something
+        is_function = lower in FUNCTION and not (surface == "A" and not starts and not shouts)
         words += 1
         known += bool(found) or is_function
         capital = surface != lower
         content = not is_function and at not in carried and at not in apart
         name = _name(lower, found, capital and not shouts, starts) if content else 0
-        empty = at in carried or lower in ARTICLES or lower in FILLERS
+        empty = at in carried or (is_function and (lower in ARTICLES or lower in FILLERS))
         tokens.append(Token(surface, lower, kind, found or frozenset((lower,)), content, name, capital, empty))
     content_at = tuple(at for at, token in enumerate(tokens) if token.is_content)
     return Reading(text, tuple(tokens), content_at, numbers, dates, asks, known * 2 >= words)
