@@ -133,6 +133,11 @@ class RedisCacheStore:
         )
         """What is in it, for administration."""
 
+    @property
+    def unreadable(self) -> Mapping[str, int]:
+        """How often something that is kept could not be read, by reason (value.py), since this process started."""
+        return self._codec.unreadable
+
     async def open(self) -> None:
         """Make ready; connects at the first call."""
         self._closed = False

@@ -66,6 +66,7 @@ class EntryIndex:
         questions = self._questions()
         if questions is not None:
             if self._built != questions.name:
+                await questions.create()  # it may have gone since it was opened
                 await self._wait_for(questions.name)
             return True
         if self._searches is None:
