@@ -271,7 +271,7 @@ class RedisLedger:
             reply = await ask(now)
             if reply[0] != -2:
                 return plan.at(now), reply
-            self._ahead_ms += reply[1] - now
+            self._ahead_ms = reply[1] - time.time_ns() // 1_000_000
 
     async def _claim(self, plan: Plan, record: str, amount: Money, usage: Usage) -> tuple[Present, list[int], Any]:
         """Try to hold so much; returns the counters that were asked for, what of each, and the script's reply."""

@@ -496,11 +496,11 @@ async def test_what_is_abandoned_can_be_charged_until_it_is_settled(make: Make) 
 
 async def test_a_gateway_whose_clock_is_wrong_counts_by_that_of_redis(make: Make) -> None:
     """Redis tells it that its periods are not the present ones; what it then asks are."""
-    right, wrong, minute = make(), make(), limit(100, "minute")
-    wrong._ahead_ms = -10 * 86_400_000
-    await wrong.reserve("r1", [minute], Money(60))
+    right, wrong, year = make(), make(), limit(100, "year")
+    wrong._ahead_ms = -1000 * 86_400_000
+    await asyncio.gather(*(wrong.reserve(f"r{number}", [year], Money(2)) for number in range(40)))
     with pytest.raises(BudgetExceeded):
-        await right.reserve("r2", [minute], Money(60))
+        await right.reserve("other", [year], Money(21))
     assert abs(wrong._ahead_ms) < 60_000
 
 
