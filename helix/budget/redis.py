@@ -15,7 +15,8 @@ from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError, ResponseError
 
 from helix.budget.counters import Plan, Present, plan_of, stem_of
-from helix.budget.limits import MAX_LIMIT, exceeded
+from helix.budget.layout import asked, lost_record, refusal, resets_ms, standings
+from helix.budget.limits import MAX_LIMIT
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.redis import Argument, Pipe, Script, connect
 from helix.kernel.types import NO_USAGE, Limit, Lower, Money, Raise, Reservation, Standing, Usage
@@ -119,14 +120,16 @@ class RedisLedger:
         record = f"{self._root}r:{request_id}"
         while True:
             present, amounts, reply = await self._claim(plan, record, amount, usage)
-            found = _standings(plan, present, reply[3:])
+            found = standings(plan, present, reply[3:])
             if reply[0] == 0:
                 break
             less = None if lower is None else await lower(found)
             if less is None:
-                raise self._refusal(plan, reply, found, amounts)
+                raise refusal(plan, reply, found, amounts)
             amount, usage = less
-        self._held[record] = _Held(time.monotonic() + MAX_HOLD_SECONDS, self._lost(plan, present))
+        self._held[record] = _Held(
+            time.monotonic() + MAX_HOLD_SECONDS, lost_record(plan, present, self._root, self._abandoned)
+        )
         if self._renewer is None:
             self._renewer = asyncio.create_task(self._keep())
         usd = [one.remaining - amount.nano_usd for one in found if one.limit.unit == "usd" and not one.limit.soft]
@@ -192,15 +195,14 @@ class RedisLedger:
 
         present, reply = await self._present(whole, ask)
         sums = {
-            counter.stem: (period, reply[2 + 3 * i : 5 + 3 * i])
-            for i, (counter, period) in enumerate(zip(whole.counters, present.periods, strict=True))
+            counter.stem: (period, reply[2 + 3 * index : 5 + 3 * index])
+            for index, (counter, period) in enumerate(zip(whole.counters, present.periods, strict=True))
         }
         found = []
         for limit in limits:
             period, (raised, settled, reserved) = sums[stem_of(limit)]
             most = limit.most if limit.soft else max(limit.most, raised)
-            resets_ms = None if limit.window == "total" or period.bucket is not None else period.end_ms
-            found.append(Standing(limit, settled, reserved, most, resets_ms))
+            found.append(Standing(limit, settled, reserved, most, resets_ms(limit, period)))
         return found
 
     async def raise_limit(self, limit: Limit, raised: Raise) -> None:
@@ -286,32 +288,8 @@ class RedisLedger:
 
     async def _reserving(self, at: Present, plan: Plan, record: str, amounts: list[int]) -> Any:
         keys = [self._leases, self._forget, self._done, self._raises, record, *(self._root + key for key in at.keys)]
-        arguments: list[Argument] = [self._given_clock(), at.from_ms, at.until_ms, self._lease_ms, self._abandoned]
-        for counter, period, amount in zip(plan.counters, at.periods, amounts, strict=True):
-            arguments += (
-                "" if period.bucket is None else period.bucket,
-                "" if counter.hard is None else counter.hard.most,
-                amount,
-                counter.window.step_ms or "",
-                "" if period.forget_ms is None else period.forget_ms,
-            )
-        return await self._run(_RESERVE, keys, arguments)
-
-    def _lost(self, plan: Plan, at: Present) -> str:
-        lines = ["0\t" + self._abandoned]
-        for counter, key, period in zip(plan.counters, at.keys, at.periods, strict=True):
-            bucket, forget = ("" if one is None else one for one in (period.bucket, period.forget_ms))
-            lines.append(f"{self._root}{key}\t0\t{bucket}\t0\t{counter.window.step_ms or ''}\t{forget}")
-        return "\n".join(lines)
-
-    def _refusal(self, plan: Plan, reply: Any, found: Sequence[Standing], amounts: list[int]) -> Exception:
-        code, now, bucket = reply[:3]
-        counter = plan.counters[code - 1]
-        standing = next(one for one in found if one.limit is counter.hard)
-        if counter.window.length_ms is not None:
-            resets_ms = counter.window.leaves_ms(bucket) if bucket >= 0 else None
-            standing = Standing(standing.limit, standing.settled, standing.reserved, standing.most, resets_ms)
-        return exceeded(standing, amounts[code - 1], now)
+        head: list[Argument] = [self._given_clock(), at.from_ms, at.until_ms, self._lease_ms, self._abandoned]
+        return await self._run(_RESERVE, keys, [*head, *asked(plan, at, amounts)])
 
     async def _run(self, script: Script, keys: list[str], arguments: list[Argument]) -> Any:
         try:
@@ -327,16 +305,6 @@ class RedisLedger:
                 await self.renew()
             except BackendUnavailable:
                 _log.warning("the leases of %d reservations could not be renewed; trying again", len(self._held))
-
-
-def _standings(plan: Plan, at: Present, sums: Sequence[int]) -> list[Standing]:
-    found = []
-    for limit, index in zip(plan.limits, plan.index, strict=True):
-        most, settled, reserved = sums[3 * index : 3 * index + 3]
-        period = at.periods[index]
-        resets_ms = None if limit.window == "total" or period.bucket is not None else period.end_ms
-        found.append(Standing(limit, settled, reserved, limit.most if limit.soft else most, resets_ms))
-    return found
 
 
 def _passes(error: ResponseError) -> bool:
