@@ -42,10 +42,13 @@ _RELATIVE = {
 _PERIODS = frozenset("second minute hour day week weekend month quarter year decade century time".split())
 _WHICH = {"last": "last", "past": "last", "previous": "last", "next": "next", "coming": "next", "this": "this"}
 _BESIDE = frozenset("in on of since until till by next last this every before after from during".split())
+_ANY = frozenset((*_MONTHS, *_DAYS, *_RELATIVE, *_WHICH, "am", "pm"))
 
 
 def find_dates(words: Sequence[tuple[str, str, bool]]) -> tuple[frozenset[tuple[str, str]], frozenset[int]]:
     """The dates in a text's (kind, lower-case word, has a capital) triples, and the places that they take."""
+    if _ANY.isdisjoint([word for _, word, _ in words]):
+        return frozenset(), frozenset()
     found: set[tuple[str, str]] = set()
     taken: set[int] = set()
     for at, (_, word, is_capital) in enumerate(words):

@@ -93,6 +93,9 @@ _UNITS = {
 _BEFORE = frozenset(("usd", "eur", "gbp", "inr", "jpy"))  # units that may stand before the number, too
 
 
+_ANY = frozenset((*VALUES, *_SCALES, "second"))
+
+
 class Number(NamedTuple):
     """A value, the unit beside it ("" for none), and the words around it that say which of several it is."""
 
@@ -104,6 +107,8 @@ class Number(NamedTuple):
 
 def find_numbers(words: Sequence[tuple[str, str]]) -> tuple[tuple[Number, ...], frozenset[int]]:
     """The numbers in a text's (kind, lower-case word) pairs, and the places that they and their units take."""
+    if not any(kind == "number" or word in _ANY or not word.isascii() for kind, word in words):
+        return (), frozenset()
     found: list[Number] = []
     taken: set[int] = set()
     at = 0
