@@ -40,5 +40,5 @@ async def put(cache: RedisCacheStore, number: int, *, text: str = "", **about: A
     said: dict[str, Any] = {"model": "openai/gpt-4o", "asked_model": "smart", **about}
     entry = Entry(id, "chat", body=b'{"choices": "secret"}', stored_at=1700000000.0 - number, **said)
     vector = Letters().vector(text) if text else None
-    await cache.put(id, entry, ttl_seconds=600, scope="s" if text else "", text=text, vector=vector)
+    await cache.put(id, entry, ttl_seconds=600, scope="s" if text else "", text=text, vector=vector, embedder="letters")
     return id
