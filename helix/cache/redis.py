@@ -136,7 +136,7 @@ class RedisCacheStore:
     @property
     def unreadable(self) -> Mapping[str, int]:
         """How often something that is kept could not be read, by reason (value.py), since this process started."""
-        return self._codec.unreadable
+        return {str(reason): count for reason, count in self._codec.unreadable.items()}
 
     async def open(self) -> None:
         """Make ready; connects at the first call."""

@@ -12,6 +12,7 @@ own bytes.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import astuple
@@ -27,9 +28,18 @@ from helix.kernel.types import Entry, Usage
 
 __all__ = ["Codec", "Unreadable"]
 
+log = logging.getLogger("helix.cache")
+
 Unreadable: TypeAlias = Literal["version", "key", "clear", "damaged"]
 """Why something kept cannot be read: written by another version; encrypted with a key that is not among ours; not
 encrypted, though it should be; or else damaged, or not what was asked for."""
+
+_WORDS: dict[Unreadable, str] = {
+    "version": "another version of Helix wrote it",
+    "key": "none of helix.cache.encryption_keys opens it",
+    "clear": "it is not encrypted, though helix.cache.encryption_keys are set",
+    "damaged": "it is damaged, or does not belong where it is",
+}
 
 MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
 """More than any answer has; what claims to be longer is not unpacked."""
@@ -89,7 +99,7 @@ class Codec:
                 usage=None if usage is None else Usage(*usage),
             )
         except (ValueError, KeyError, TypeError):
-            self._unreadable["damaged"] += 1
+            self._count("damaged")
             return None
 
     def pack_text(self, id: str, scope: str, text: str) -> bytes:
@@ -102,7 +112,7 @@ class Codec:
         try:
             return None if payload is None else payload.decode()
         except UnicodeDecodeError:
-            self._unreadable["damaged"] += 1
+            self._count("damaged")
             return None
 
     # Inside
@@ -121,8 +131,13 @@ class Codec:
         found = self._opened(about, value)
         if isinstance(found, bytes):
             return found
-        self._unreadable[found] += 1
+        self._count(found)
         return None
+
+    def _count(self, reason: Unreadable) -> None:
+        if not self._unreadable[reason]:
+            log.warning("what the cache keeps cannot be read, which is a miss: %s", _WORDS[reason])
+        self._unreadable[reason] += 1
 
     def _opened(self, about: bytes, value: bytes) -> bytes | Unreadable:
         front, rest = value[:2], value[2:]

@@ -54,7 +54,7 @@ class Questions:
 
     @classmethod
     def make(cls, count: int, asked: int, seed: int = 1) -> Questions:
-        """The same for the same arguments, in random order: the first n are like n alone."""
+        """The same for the same arguments, in random order."""
         rng = np.random.default_rng(seed)
         axes = np.arange(1, DIM + 1, dtype=np.float32) ** -0.5
         axes /= np.linalg.norm(axes)
@@ -82,7 +82,7 @@ class Questions:
         vectors = np.empty((count, DIM), np.float32)
         for start in range(0, count, _CHUNK):
             vectors[start : start + _CHUNK] = askings(of_question[start : start + _CHUNK])
-        again = rng.choice(of_question[: count // 100 + 1], asked - asked // 2)
+        again = rng.choice(of_question, asked - asked // 2)
         new = rng.choice(np.arange(old, len(of_topic)), asked // 2)
         return cls(
             vectors, _scopes(rng, count, count), askings(np.concatenate((again, new))), _scopes(rng, asked, count)
