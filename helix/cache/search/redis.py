@@ -221,7 +221,8 @@ def rows(reply: Any) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
     """Keys and fields of a search's reply, in either of Redis's protocols."""
     if isinstance(reply, dict):
         for row in reply[b"results"]:
-            yield row[b"id"], row.get(b"extra_attributes") or {}
+            if b"id" in row:  # cut off by its time-out, a search has rows without one
+                yield row[b"id"], row.get(b"extra_attributes") or {}
         return
     for key, fields in zip(reply[1::2], reply[2::2], strict=True):
         yield key, _pairs(fields or [])
