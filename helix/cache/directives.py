@@ -38,6 +38,8 @@ class Directives:
     namespace: str = ""
     ttl_seconds: int | None = None
     threshold: float | None = None
+    wrong: bool = False
+    """Whether the answer that the cache would give was wrong: it goes, and the provider is asked anew."""
     variant: tuple[str, ...] = ()
     """Headers that can change the answer, as "name: value", and the query string as "?query"."""
 
@@ -96,6 +98,10 @@ def _own(name: str, value: str) -> dict[str, Any]:
         return {"namespace": value}
     if name == "x-helix-cache-ttl":
         return {"ttl_seconds": _whole(name, value, least=1)}
+    if name == "x-helix-cache-feedback":
+        if value.lower() != "wrong":
+            raise InvalidRequest(f"'{name}' must be 'wrong'", name)
+        return {"wrong": True}
     if name == "x-helix-cache-threshold":
         try:
             threshold = float(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
@@ -165,6 +165,10 @@ class CacheMiddleware:
         await self._embedder.close()
         await self._store.close()
 
+    async def precision(self) -> Mapping[str, Any]:
+        """How right hits from near have been in all processes, with a 95 % interval. Raises BackendUnavailable."""
+        return await self._tiers.precision()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer from the cache, or let the inner app answer and keep it."""
         if scope["type"] == "lifespan":
@@ -200,7 +204,12 @@ class CacheMiddleware:
         """Answer together with equal requests that are in flight, if there may be such, else alone."""
 
         async def look(lease: Lease | None) -> Finding:
-            return found if asked is None else await self._tiers.look(asked, found, lease)
+            if asked is None:
+                return found
+            looked = await self._tiers.look(asked, found, lease)
+            if asked.wish.wrong and looked.entry is not None:
+                await self._tiers.reject(looked)
+            return looked
 
         def settles(found: Finding) -> bool:
             return found.entry is not None or (found.outage is not None and self._refuses)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -15,8 +15,10 @@ from helix.cache.flight import Lease
 from helix.cache.key import entry_id, exact_key, key_of, scope_key, stand_ins_of
 from helix.cache.neutral import written_as
 from helix.cache.promise.answers import Answers
+from helix.cache.promise.bound import Tally
 from helix.cache.promise.learning import NEIGHBOURS, Decision, Learning, Verdict
-from helix.cache.promise.teaching import teach
+from helix.cache.promise.precision import summary
+from helix.cache.promise.teaching import teach, teach_wrong
 from helix.cache.translation import fitting
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.lifecycle import Resource
@@ -231,6 +233,27 @@ class Tiers:
             return None
         self._semantic_breaker.succeeded()
         return verdict
+
+    async def reject(self, found: Finding) -> None:
+        """Remove the answer that was found, which somebody who saw it calls wrong, and learn from it."""
+        store, entry = self._store.value, found.entry
+        if store is None or entry is None:
+            return
+        try:
+            await store.flush(entry_id=entry.id)
+            if found.decision is not None and self._learning is not None:
+                await teach_wrong(self._learning, found.decision, store=store)
+                await self._learning.flush(store, found.scope)
+        except Exception as error:
+            self._store_breaker.failed(_outage(error))
+        found.status, found.entry, found.similarity, found.decision = "refresh", None, None, None
+
+    async def precision(self) -> Mapping[str, Any]:
+        """How right hits from near have been (promise/precision.py). Raises BackendUnavailable."""
+        store = await self._store.open()
+        if self._learning is None:
+            return summary(Tally.of({}))
+        return summary(await self._learning.everywhere(store))
 
     def is_due(self, scope: str) -> bool:
         """Whether it is time to tell the other processes what happened in a scope."""
