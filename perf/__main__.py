@@ -83,6 +83,7 @@ NAMES: dict[str, Measure] = {
     "bound": lambda place, options: bound.measure(options.data),
     "stampede": lambda place, options: stampede.measure(place, options.count or 200),
     "semcache": lambda place, options: semcache.measure(options.data),
+    "semcache_stream": lambda place, options: semcache.stream.measure(options.data),
     "race": lambda place, options: race.measure(place.folder),
     "ledger": lambda place, options: ledger.measure(place.folder, options.count or 1_000_000),
     "million": lambda place, options: million.measure(place.folder, options.entries),
@@ -96,6 +97,7 @@ _ON_ALL_CPUS = {
     "roundtrip",
     "embed",
     "semcache",
+    "semcache_stream",
     "million",
     "ledger",
     "stampede",
@@ -111,7 +113,11 @@ def main() -> int:
     options = _arguments()
     names = [options.name]
     if options.name == "all":
-        left_out = _NOT_IN_ALL if options.data.is_dir() else _NOT_IN_ALL | {"bound", "pii", "embed", "semcache"}
+        left_out = (
+            _NOT_IN_ALL
+            if options.data.is_dir()
+            else _NOT_IN_ALL | {"bound", "pii", "embed", "semcache", "semcache_stream"}
+        )
         names = [name for name in NAMES if name not in left_out]
     results: dict[str, Any] = {}
     cpus = sorted(os.sched_getaffinity(0))

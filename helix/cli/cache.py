@@ -11,10 +11,12 @@ import typer
 
 from helix.cli import carry, warming
 from helix.cli.admin import DATA, DataOption, JsonOption, UrlOption, call, show
+from helix.cli.calibrate import calibrate
 
 __all__ = ["cache"]
 
-cache = typer.Typer(help="See, flush, carry and warm the cache.", no_args_is_help=True)
+cache = typer.Typer(help="See, flush, carry, warm and calibrate the cache.", no_args_is_help=True)
+cache.command("calibrate")(calibrate)
 
 ScopeOption = Annotated[str | None, typer.Option(help="Only this scope, as `show` lists it.")]
 NamespaceOption = Annotated[str | None, typer.Option(help="Only this namespace; '' is the default one.")]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from perf.semcache import pairs
+from perf.semcache import pairs, stream
 
-__all__ = ["measure"]
+__all__ = ["measure", "stream"]
 
 
 def measure(data: Path) -> dict[str, Any]:

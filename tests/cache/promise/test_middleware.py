@@ -12,7 +12,6 @@ from helix.cache.memory import MemoryCacheStore
 from helix.cache.promise.checks import CheckBudget
 from helix.cache.promise.learning import Promise
 from helix.embed import SentenceTransformerEmbedder
-
 from tests.cache.conftest import CHAT, Provider, answer_of, ask, chat
 
 ASKED = "How do I reset my password?"
