@@ -6,9 +6,13 @@ import re
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 from typing import TypeAlias
+from unicodedata import category
 
 import orjson
 
+from helix.cache.guards import compare
+from helix.cache.guards.grammar import NEGATIONS
+from helix.cache.guards.reading import read
 from helix.cache.promise.learning import Verdict
 from helix.kernel.types import Embedder, Entry, Vector
 from helix.kernel.wire import DIALECTS
@@ -23,7 +27,8 @@ SAME_LEAST, OTHER_MOST = 0.9, 0.7
 _PIECE_CHARS = 700
 _MOST_PIECES = 12
 _DIALECTS = {dialect.name: dialect for dialect in DIALECTS}
-_WORDS = re.compile(r"\w+")
+# Words with the marks that are part of them (C#, -5, 3/4, 5%), and each sign that may be a symbol.
+_WORDS = re.compile(r"(\w+|(?<=\w)#|(?<!\w)[-\u2212](?=\d)|(?<=\w)[*/](?=\w)|%)|([^\w\s`])")
 _NUMBERS = re.compile(r"\d+(?:[.,:]\d+)*")
 _ENDS = re.compile(r"(?<=[.!?])\s+|\n+")
 
@@ -41,8 +46,9 @@ def text_of(entry: Entry) -> str:
 
 
 def digest_of(text: str) -> str:
-    """The same for answers of the same words, whatever their case, spacing and punctuation."""
-    return blake2b(" ".join(_WORDS.findall(text.casefold())).encode("utf-8", "replace"), digest_size=12).hexdigest()
+    """The same for answers of the same words and symbols, whatever their case, spacing and punctuation."""
+    found = [word or sign for word, sign in _WORDS.findall(text.casefold()) if word or category(sign)[0] == "S"]
+    return blake2b(" ".join(found).encode("utf-8", "replace"), digest_size=12).hexdigest()
 
 
 class Answers:
@@ -70,19 +76,40 @@ async def _by_meaning(left: str, right: str, embedder: Embedder) -> Verdict:
     if max(len(ours), len(theirs)) > _MOST_PIECES:
         return Verdict.UNSURE
     # One at a time: in integers, what else is in a batch changes a vector.
-    vectors = [[(await embedder.embed([piece]))[0] for piece in pieces] for pieces in (ours, theirs)]
-    if not all(vector for side in vectors for vector in side):
+    mine, others = [[(await embedder.embed([piece]))[0] for piece in pieces] for pieces in (ours, theirs)]
+    if not all((*mine, *others)):
         return Verdict.UNSURE
     # Each piece of the one must be said somewhere in the other: Hausdorff's distance, in cosines.
-    alike = min(_least(vectors[0], vectors[1]), _least(vectors[1], vectors[0]))
+    alike = min(_least(mine, others), _least(others, mine))
     if alike < OTHER_MOST:
         return Verdict.OTHER
-    same_numbers = sorted(_NUMBERS.findall(left)) == sorted(_NUMBERS.findall(right))
-    return Verdict.SAME if alike >= SAME_LEAST and same_numbers else Verdict.UNSURE
+    if alike < SAME_LEAST or sorted(_NUMBERS.findall(left)) != sorted(_NUMBERS.findall(right)):
+        return Verdict.UNSURE
+    met = [*_met(ours, theirs, mine, others), *_met(theirs, ours, others, mine)]
+    return Verdict.SAME if all(map(_agree, *zip(*met, strict=True))) else Verdict.UNSURE
+
+
+def _agree(one: str, other: str) -> bool:
+    """Whether two near pieces may say the same: "it is not safe" is as near to "it is safe" as a rewording is.
+
+    Negations are counted: in answers, unlike in questions, two of them ("No, you cannot") seldom cancel out.
+    """
+    denials, others = ([word for word in read(piece).words() if word in NEGATIONS] for piece in (one, other))
+    return len(denials) == len(others) and compare(one, other).veto is None
+
+
+def _met(ours: list[str], theirs: list[str], side: list[Vector], other: list[Vector]) -> list[tuple[str, str]]:
+    """Each piece with the nearest of the other text."""
+    near = (max(range(len(other)), key=lambda at: _cosine(one, other[at])) for one in side)
+    return [(piece, theirs[at]) for piece, at in zip(ours, near, strict=True)]
 
 
 def _least(side: list[Vector], other: list[Vector]) -> float:
-    return min(max(sum(a * b for a, b in zip(one, two, strict=True)) for two in other) for one in side)
+    return min(max(_cosine(one, two) for two in other) for one in side)
+
+
+def _cosine(one: Vector, other: Vector) -> float:
+    return sum(a * b for a, b in zip(one, other, strict=True))
 
 
 def _pieces(text: str) -> list[str]:
