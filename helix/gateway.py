@@ -157,7 +157,9 @@ def build_app(config: Config, parts: Parts) -> Gateway:
     if helix.cache.enabled:
         cache = _cache_store(config, parts)
     sink = _sink(config, parts)
-    metrics = Metrics(sink_state=sink.state) if sink is not None else None
+    stages: list[CacheMiddleware] = []  # made below, when the metrics are there already
+    precision = (lambda: stages[0].known_precision()) if cache is not None else None
+    metrics = Metrics(sink_state=sink.state, precision=precision) if sink is not None else None
     owned = tuple(item for item in (cache, ledger, keys) if item is not None)
 
     gateway = Gateway(
@@ -194,7 +196,7 @@ def build_app(config: Config, parts: Parts) -> Gateway:
             on_outage=helix.budget.on_outage,
         )
     if cache is not None:
-        app = CacheMiddleware(
+        app = caching = CacheMiddleware(
             app,
             store=cache,
             embedder=parts.embedder,
@@ -221,6 +223,7 @@ def build_app(config: Config, parts: Parts) -> Gateway:
             storable=Storable(**helix.cache.storing.model_dump()),
             migrated_texts_per_second=helix.cache.semantic.migrated_texts_per_second,
         )
+        stages.append(caching)
     if parts.detector is not None:
         app = RedactMiddleware(
             app,

@@ -169,6 +169,10 @@ class CacheMiddleware:
         """How right hits from near have been in all processes, with a 95 % interval. Raises BackendUnavailable."""
         return await self._tiers.precision()
 
+    def known_precision(self) -> Mapping[str, Any]:
+        """The same as this process last heard of it, for metrics."""
+        return self._tiers.known_precision
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer from the cache, or let the inner app answer and keep it."""
         if scope["type"] == "lifespan":

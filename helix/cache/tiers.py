@@ -255,6 +255,11 @@ class Tiers:
             return summary(Tally.of({}))
         return summary(await self._learning.everywhere(store))
 
+    @property
+    def known_precision(self) -> Mapping[str, Any]:
+        """The precision as this process last heard of it, without asking the store."""
+        return summary(Tally.of({}) if self._learning is None else self._learning.known)
+
     def is_due(self, scope: str) -> bool:
         """Whether it is time to tell the other processes what happened in a scope."""
         return self._learning is not None and self._learning.is_due(scope)

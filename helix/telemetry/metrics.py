@@ -123,11 +123,13 @@ class Metrics:
         *,
         sink_state: Callable[[], Mapping[str, Any]] | None = None,
         more: Callable[[], Iterable[Any]] | None = None,
+        precision: Callable[[], Mapping[str, Any]] | None = None,
     ) -> None:
         self.in_progress = 0
         """Requests inside now."""
         self._sink_state = sink_state
         self._more = more
+        self._precision = precision
         self._models: dict[str, _Model] = {}
         self._errors: dict[str, int] = {}
         self._cache: dict[str, int] = {}
@@ -247,8 +249,25 @@ class Metrics:
         yield _histogram("helix_overhead_seconds", "Helix's own part.", {"": self._overhead})
         if self._sink_state is not None:
             yield from _sink_families(self._sink_state())
+        if self._precision is not None:
+            yield from _precision_families(self._precision())
         if self._more is not None:
             yield from self._more()
+
+
+def _precision_families(found: Mapping[str, Any]) -> Iterator[Any]:
+    """How right the cache's hits from near were; nothing before the first check."""
+    from prometheus_client.core import GaugeMetricFamily
+
+    yield GaugeMetricFamily("helix_cache_checks", "Hits from near that were compared.", value=found["checks"])
+    yield GaugeMetricFamily("helix_cache_checks_wrong", "Those of them that were wrong.", value=found["wrong"])
+    if found["precision"] is not None:
+        family = GaugeMetricFamily(
+            "helix_cache_precision_ratio", "Share of hits from near that were right, 95 % interval.", labels=("bound",)
+        )
+        for bound, name in (("low", "precision_low"), ("estimate", "precision"), ("high", "precision_high")):
+            family.add_metric((bound,), found[name])
+        yield family
 
 
 def _sink_families(state: Mapping[str, Any]) -> Iterator[Any]:

@@ -133,3 +133,14 @@ def test_without_configured_models_an_answer_vouches_for_a_name() -> None:
 def test_words_from_outside(value: object, expected: str) -> None:
     """What looks like an identifier passes."""
     assert token(value) == expected
+
+
+def test_the_precision_of_the_cache_with_its_interval() -> None:
+    """What checks have shown of hits from near is told with both ends of its interval; nothing before the first."""
+    found = {"checks": 40, "wrong": 1, "precision": 0.975, "precision_low": 0.87, "precision_high": 0.996}
+    text = Metrics(precision=lambda: found).exposition()[0].decode()
+    assert 'helix_cache_precision_ratio{bound="low"} 0.87' in text
+    assert 'helix_cache_precision_ratio{bound="high"} 0.996' in text
+    assert "helix_cache_checks_wrong 1.0" in text
+    unknown = {"checks": 0, "wrong": 0, "precision": None, "precision_low": None, "precision_high": None}
+    assert "helix_cache_precision_ratio" not in Metrics(precision=lambda: unknown).exposition()[0].decode()

@@ -209,6 +209,11 @@ class Learning:
         if self._everywhere.pending:
             await self._exchange(EVERYWHERE, self._everywhere, store)
 
+    @property
+    def known(self) -> Tally:
+        """What `everywhere` was when this process last told the others."""
+        return self._everywhere.tally
+
     async def everywhere(self, store: CacheStore) -> Tally:
         """The hits of all scopes: how many were given, checked and wrong, by bin. Raises BackendUnavailable."""
         await self._exchange(EVERYWHERE, self._everywhere, store)
