@@ -10,7 +10,7 @@
     hidden             characters that a model reads and nobody sees, by which texts that look alike differ
     too_short          says too little for nearness to mean anything ("go on")
     too_long           longer than anything that is embedded
-    window             longer than the embedder's window (found out by embedding)
+    window             longer than the embedder's window, or in letters that it does not know (found out by embedding)
     freshness          the answer holds for a moment only
     action             something is to be done, not said
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from helix.embed.folder import Shape
 from helix.embed.vectors import unit_vectors
@@ -39,22 +39,36 @@ class Bert:
         self._tokenizer = Tokenizer.from_file(str(shape.tokenizer))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        self._unknown = self._tokenizer.token_to_id(getattr(self._tokenizer.model, "unk_token", None) or "")
 
     def fits(self, text: str) -> bool:
-        """Whether a text is inside the window, or gets an empty vector for its length."""
-        return self._may_fit(text) and len(self._tokenizer.encode(text).ids) <= self.max_tokens
+        """Whether a text can be read: inside the window, and in letters that the model knows."""
+        return self._may_fit(text) and self._reads(text, self._tokenizer.encode(text))
 
     def encode(self, texts: Sequence[str]) -> list[array[float]]:
-        """One float32 unit vector a text; an empty one for a text beyond `max_tokens`."""
+        """One float32 unit vector a text; an empty one for a text that does not fit."""
         vectors = [array("f") for _ in texts]
         short = [at for at, text in enumerate(texts) if self._may_fit(text)]
-        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch([texts[at] for at in short])]
-        fitting = [(at, ids) for at, ids in zip(short, tokens, strict=True) if len(ids) <= self.max_tokens]
+        tokens = zip(short, self._tokenizer.encode_batch([texts[at] for at in short]), strict=True)
+        fitting = [(at, encoding.ids) for at, encoding in tokens if self._reads(texts[at], encoding)]
         for batch in self._batches(fitting):
             rows = self._compute(*_padded([ids for _, ids in batch]))
             for (at, _), vector in zip(batch, unit_vectors(rows, self.dim), strict=True):
                 vectors[at] = vector
         return vectors
+
+    def _reads(self, text: str, encoding: Encoding) -> bool:
+        """Whether no word is unknown: all unknown words are one to the model, and so are texts made of such.
+
+        Signs may be (an emoji), for they can be compared by eye.
+        """
+        ids = encoding.ids
+        if len(ids) > self.max_tokens:
+            return False
+        if self._unknown not in ids:
+            return True
+        unknown = (place for id, place in zip(ids, encoding.offsets, strict=True) if id == self._unknown)
+        return not any(char.isalnum() for start, end in unknown for char in text[start:end])
 
     def _may_fit(self, text: str) -> bool:
         return len(text) <= self.max_tokens * _CHARS_PER_TOKEN

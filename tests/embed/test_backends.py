@@ -22,7 +22,7 @@ TEXTS = [
     "Where is my card?",
     "Where's my card, please?",
     "I would like to know how long a transfer to a bank in another country takes, and who pays for it.",
-    "Ünïcode, 漢字 and <PERSON_1>",
+    "Ünïcode, 日本 and <PERSON_1>",
     "The quick brown fox jumps over the lazy dog. " * 20,
 ]
 BACKENDS = [backend for backend in get_args(Backend) if backend != "auto"]

@@ -17,7 +17,7 @@ from helix.kernel.errors import BackendUnavailable
 TEXTS = [
     "Where is my card?",
     "x",
-    "Ünïcode, 漢字 and <PERSON_1>",
+    "Ünïcode, 日本 and <PERSON_1>",
     "word " * 120,
     "",
     "A middling sentence about nothing.",
@@ -82,6 +82,27 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Counting:
     counting = Counting()
     monkeypatch.setattr("helix.embed.local._load_and_try", lambda which, running: ("counting@0", counting))
     return counting
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u4f60\u5982\u4f55\u91cd\u7f6e\u5bc6\u7801\u5462\u8bf7\u95ee",
+        "\u1360\u12a2\u1275\u12ee",
+        "Decode this: " + "x" * 200,
+        "What is [UNK]?",
+    ],
+)
+async def test_words_that_the_model_does_not_know(embedder: SentenceTransformerEmbedder, text: str) -> None:
+    """All such words are one to the model, so whatever is asked in them would be near."""
+    assert not await embedder.fits(text)
+    (vector,) = await embedder.embed([text])
+    assert len(vector) == 0
+
+
+async def test_signs_that_the_model_does_not_know(embedder: SentenceTransformerEmbedder) -> None:
+    """An emoji leaves a text readable."""
+    assert await embedder.fits("Where is my card? \U0001f600")
 
 
 async def test_calls_of_one_tick_are_one_batch(model: Counting) -> None:
