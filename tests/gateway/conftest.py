@@ -43,6 +43,8 @@ _CALLERS = ("openai", "anthropic", "httpx", "httpcore")
 HELIX: dict[str, dict[str, Any]] = {
     "admit": {"cache_seconds": 0.1},
     "budget": {"limits": [{"name": "everybody", "limit_usd": 100, "window": "total"}]},
+    # By chance hits go upstream too, to be checked; what the provider gets is counted here.
+    "cache": {"semantic": {"checks": {"share": 0}}},
     "telemetry": {"flush_seconds": 0.05},
 }
 
