@@ -11,6 +11,8 @@ import pytest
 
 from helix.cache import CacheMiddleware, MemoryCacheStore
 from helix.cache.memory import ENTRY_OVERHEAD_BYTES
+from helix.cache.promise.learning import Promise
+from helix.cache.promise.learning import Promise
 from helix.embed import SentenceTransformerEmbedder
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.types import Entry, Evidence
@@ -265,7 +267,8 @@ def test_bounds_are_checked(option: str) -> None:
 
 async def test_a_cache_without_a_store(provider: Provider, embedder: SentenceTransformerEmbedder) -> None:
     """`CacheMiddleware(app)` needs no Redis: equal and equivalent questions are answered from the process."""
-    app = CacheMiddleware(provider, embedder=embedder, semantic_timeout_seconds=60.0)
+    unchecked = Promise(check_share=0.0)  # the provider is asked by callers alone
+    app = CacheMiddleware(provider, embedder=embedder, promise=unchecked, semantic_timeout_seconds=60.0)
     assert (await ask(app, CHAT, chat("How do I reset my password?"))).cache == "miss"
     await app.close()  # stored by now
     assert (await ask(app, CHAT, chat("How do I reset my password?"))).cache == "exact"
