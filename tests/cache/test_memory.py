@@ -12,7 +12,6 @@ import pytest
 from helix.cache import CacheMiddleware, MemoryCacheStore
 from helix.cache.memory import ENTRY_OVERHEAD_BYTES
 from helix.cache.promise.learning import Promise
-from helix.cache.promise.learning import Promise
 from helix.embed import SentenceTransformerEmbedder
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.types import Entry, Evidence
