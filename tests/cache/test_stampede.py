@@ -42,6 +42,7 @@ USAGE = {"stream_options": {"include_usage": True}}
 
 class Slow:
     """Answers when `go` is set, the first half of a stream at once; `half` is set when that is out.
+    `two` is set when two calls are in flight.
 
     `fails` (statuses, one a call) fail first; `cuts` streams end after their first half.
     """
@@ -53,6 +54,7 @@ class Slow:
         self.go = asyncio.Event()
         self.asked = asyncio.Event()
         self.half = asyncio.Event()
+        self.two = asyncio.Event()
         self.fails: list[int] = []
         self.cuts = 0
         self.ends: list[str] = []
@@ -62,6 +64,8 @@ class Slow:
         self.calls += 1
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
+        if self.at_once == 2:
+            self.two.set()
         request = orjson.loads((await receive())["body"])
         gone = asyncio.ensure_future(receive())
         answering = asyncio.ensure_future(self._answer(scope["path"], request, send, self.calls))
@@ -150,8 +154,7 @@ async def settled() -> None:
 async def both_ask(slow: Slow) -> None:
     """Wait until two calls are in flight, before either has an answer that the other could find; then answer them."""
     async with asyncio.timeout(30.0):
-        while slow.at_once < 2:
-            await asyncio.sleep(0.005)
+        await slow.two.wait()
     slow.go.set()
 
 
