@@ -32,9 +32,9 @@ helix:
 ```
 
 `os.environ/NAME` stands for the environment variable NAME, anywhere in the file. These variables fill in what the file
-leaves open: `HELIX_MASTER_KEY`, `HELIX_KEY_SECRET`, `HELIX_REDACT_SECRET`, `HELIX_REDACT_KEY`, `HELIX_CACHE_KEYS`, `HELIX_AUTH`,
-`HELIX_PORT`, `HELIX_DATA_DIR`, `REDIS_URL`, `CLICKHOUSE_URL`. The command line's `--host`, `--port` and `--data` stand
-over both.
+leaves open: `HELIX_MASTER_KEY`, `HELIX_KEY_SECRET`, `HELIX_REDACT_SECRET`, `HELIX_REDACT_KEY`, `HELIX_CACHE_KEYS`,
+`HELIX_AUTH`, `HELIX_PORT`, `HELIX_DATA_DIR`, `REDIS_URL`, `CLICKHOUSE_URL`. The command line's `--host`, `--port` and
+`--data` stand over both.
 
 This page is written by `make docs` from `helix/config/`.
 """
