@@ -111,6 +111,11 @@ class _Scope:
     flushed_at: float = 0.0
     tally: Tally = field(default_factory=lambda: Tally.of({}))
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether requests were all that ever came: no near question, as in most conversations, so nothing to tell."""
+        return self.pending.keys() <= {"n"} and not any(self.tally.asked)
+
     def add(self, counter: str, amount: float = 1.0) -> None:
         self.pending[counter] = self.pending.get(counter, 0.0) + amount
 
@@ -146,7 +151,7 @@ class Learning:
         """Fetch what was learned in a scope. Raises BackendUnavailable."""
         state = _Scope()
         await self._exchange(_name(scope), state, store)
-        self._scopes[scope] = state
+        self._scopes.setdefault(scope, state)  # two may ask at once, and the first has begun to count
         if len(self._scopes) > _MOST_SCOPES:
             self._scopes.popitem(last=False)
 
@@ -204,7 +209,8 @@ class Learning:
         Raises BackendUnavailable; what could not be told is kept for the next time.
         """
         for name in [scope] if scope is not None else [key for key, state in self._scopes.items() if state.pending]:
-            if (state := self._scopes.get(name)) is not None:
+            state = self._scopes.get(name)
+            if state is not None and not state.is_bare:
                 await self._exchange(_name(name), state, store)
         if self._everywhere.pending:
             await self._exchange(EVERYWHERE, self._everywhere, store)
