@@ -212,7 +212,7 @@ class CacheMiddleware:
                 return found
             looked = await self._tiers.look(asked, found, lease)
             if asked.wish.wrong and looked.entry is not None:
-                await self._tiers.reject(looked)
+                await self._tiers.reject(looked, asked)
             return looked
 
         def settles(found: Finding) -> bool:
@@ -306,6 +306,8 @@ class CacheMiddleware:
         answer = self._storable.why_not(asked.dialect, said.answer)
         if answer is None and asked.dialect.is_complete(said.answer):
             await self._keep(exchange, found, asked, said.answer, said.model, was_served=True)
+        else:
+            self._tiers.doubt(found, was_served=True)
 
     # A miss
 
@@ -325,6 +327,7 @@ class CacheMiddleware:
             unstored = self._storable.why_not(dialect, answer)
             if unstored is not None:
                 exchange.record.cache["unstored"] = unstored
+                self._tiers.doubt(found, was_served=False)
             elif asked is not None and len(self._storing) < MAX_STORING:
                 if not dialect.is_complete(answer):
                     found.question = None
@@ -388,7 +391,9 @@ class CacheMiddleware:
         if asked.wish.ttl_seconds is not None:
             ttl_seconds = min(ttl_seconds, asked.wish.ttl_seconds)
         if await self._tiers.keep(found, asked, entry, ttl_seconds):
-            judge = None if self._judge is None else judged_by(self._judge, self.app, exchange)
+            judge = None
+            if self._judge is not None and self._store.value is not None:
+                judge = judged_by(self._judge, self.app, exchange, budget=self._checks, store=self._store.value)
             self._later(self._teach(found, entry, Answers(judge), was_served=was_served))
 
     async def _teach(self, found: Finding, entry: Entry, answers: Answers, *, was_served: bool) -> None:

@@ -144,7 +144,7 @@ class Tiers:
         """Whether the request may have the answer that an equal one, in flight at the same time, is given."""
         wish = asked.wish
         both = wish.reads and wish.stores and wish.max_age_seconds != 0 and not wish.only_if_cached
-        return both and found.stores and self._mode != "semantic"
+        return both and not wish.wrong and found.stores and self._mode != "semantic"
 
     async def look(self, asked: Asked, found: Finding, lease: Lease | None = None) -> Finding:
         """Look for an answer that may be given again. Raises nothing for an outage: the finding names it.
@@ -234,7 +234,7 @@ class Tiers:
         self._semantic_breaker.succeeded()
         return verdict
 
-    async def reject(self, found: Finding) -> None:
+    async def reject(self, found: Finding, asked: Asked) -> None:
         """Remove the answer that was found, which somebody who saw it calls wrong, and learn from it."""
         store, entry = self._store.value, found.entry
         if store is None or entry is None:
@@ -243,10 +243,11 @@ class Tiers:
             await store.flush(entry_id=entry.id)
             if found.decision is not None and self._learning is not None:
                 await teach_wrong(self._learning, found.decision, store=store)
-                await self._learning.flush(store, found.scope)
+                await self._learning.flush(store, found.learned_in)
         except Exception as error:
             self._store_breaker.failed(_outage(error))
         found.status, found.entry, found.similarity, found.decision = "refresh", None, None, None
+        self._judge(found, asked)  # so that the new answer is found by nearness too
 
     async def precision(self) -> Mapping[str, Any]:
         """How right hits from near have been (promise/precision.py). Raises BackendUnavailable."""
@@ -259,6 +260,14 @@ class Tiers:
     def known_precision(self) -> Mapping[str, Any]:
         """The precision as this process last heard of it, without asking the store."""
         return summary(Tally.of({}) if self._learning is None else self._learning.known)
+
+    def doubt(self, found: Finding, *, was_served: bool) -> None:
+        """Take note that the upstream's own answer is none to compare with, such as a refusal: no sign of being right.
+
+        Were it left out, what is refused would never count as wrongly answered.
+        """
+        if self._learning is not None and found.decision is not None and found.decision.proposal is not None:
+            self._learning.checked(found.decision, Verdict.UNSURE, was_served=was_served)
 
     def is_due(self, scope: str) -> bool:
         """Whether it is time to tell the other processes what happened in a scope."""

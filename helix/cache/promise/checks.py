@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from helix.cache.promise.learning import Verdict
-from helix.kernel.errors import HelixError
+from helix.kernel.errors import BackendUnavailable, HelixError
 from helix.kernel.exchange import KEY, Exchange
 from helix.kernel.tap import HeaderList, Tap
 from helix.kernel.types import ASGIApp, CacheStore, Message, Money, Scope
@@ -112,8 +112,13 @@ async def ask_inside(app: ASGIApp, exchange: Exchange, dialect: Dialect, payload
     return Answered(tap.answer, tap.model, cost)
 
 
-def judged_by(model: str, app: ASGIApp, exchange: Exchange) -> Callable[[str, str, str], Any]:
-    """A judge: a model behind the stages inside, asked whether two answers to a question say the same."""
+def judged_by(
+    model: str, app: ASGIApp, exchange: Exchange, *, budget: CheckBudget, store: CacheStore
+) -> Callable[[str, str, str], Any]:
+    """A judge: a model behind the stages inside, asked whether two answers to a question say the same.
+
+    What it costs is the budget's; beyond that, the doubt remains.
+    """
 
     async def judge(question: str, left: str, right: str) -> Verdict:
         request = {
@@ -125,7 +130,14 @@ def judged_by(model: str, app: ASGIApp, exchange: Exchange) -> Callable[[str, st
                 {"role": "user", "content": orjson.dumps({"question": question, "a": left, "b": right}).decode()},
             ],
         }
-        said = await ask_inside(app, exchange, CHAT, request)
+        try:
+            if not budget.admits() or not await budget.affords(store):
+                return Verdict.UNSURE
+            said = await ask_inside(app, exchange, CHAT, request)
+            if said is not None:
+                await budget.spend(said.cost, store)
+        except BackendUnavailable:
+            return Verdict.UNSURE
         words = "" if said is None else " ".join(text.value for text in CHAT.answer_texts(said.answer))
         word = words.strip().strip(".\"'").casefold()
         return {"yes": Verdict.SAME, "no": Verdict.OTHER}.get(word, Verdict.UNSURE)

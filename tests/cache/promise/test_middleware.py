@@ -129,3 +129,55 @@ async def test_feedback_of_another_kind(app: CacheMiddleware) -> None:
     """The header says "wrong" or the request is refused."""
     reply = await ask(app, CHAT, chat(ASKED), {"x-helix-cache-feedback": "fine"})
     assert reply.status == 400
+
+
+async def test_a_refusal_in_the_place_of_a_hit_counts_against_the_promise(
+    app: CacheMiddleware, provider: Provider, noted: Noted
+) -> None:
+    """What the provider would have refused to answer is no right hit, though there is no answer to compare."""
+    provider.answer = lambda path, number: answer_of(path, "Press the button.")
+    await ask(app, CHAT, chat(ASKED))
+    refusal = answer_of(CHAT, "")
+    refusal["choices"][0]["finish_reason"] = "content_filter"
+    provider.answer = lambda path, number: refusal
+    while provider.calls < 2:
+        assert (await ask(app, CHAT, chat(AGAIN))).cache == "semantic"
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    summary = await app.precision()
+    assert (summary["checks"], summary["wrong"]) == (1, 1)
+
+
+async def test_an_exact_answer_called_wrong_is_replaced_by_one_found_by_nearness(
+    app: CacheMiddleware, provider: Provider
+) -> None:
+    """The new answer is given to near questions as the old one was."""
+    await ask(app, CHAT, chat(ASKED))
+    assert (await ask(app, CHAT, chat(ASKED), {"x-helix-cache-feedback": "wrong"})).cache == "refresh"
+    await asyncio.sleep(0.2)
+    again = await ask(app, CHAT, chat(AGAIN))
+    assert again.cache == "semantic"
+    assert again.json["choices"][0]["message"]["content"] == "answer 2"
+
+
+@pytest.mark.parametrize(("budget", "asked"), [({"per_minute": 6000.0}, 1), ({"per_minute": 0.0}, 0)])
+async def test_the_judge_is_inside_the_budget(
+    budget: dict[str, float], asked: int, provider: Provider, embedder: SentenceTransformerEmbedder
+) -> None:
+    """A miss whose answer leaves a doubt asks the judge, as long as there is money for it."""
+    said = {"m": "You can take it with milk.", "judge": "yes"}
+    provider.answer = lambda path, number: answer_of(path, said[provider.asked[-1]["model"]])
+    app = CacheMiddleware(
+        provider,
+        store=MemoryCacheStore(),
+        embedder=embedder,
+        checks=CheckBudget(**budget),
+        judge="judge",
+        semantic_timeout_seconds=60.0,
+    )
+    await ask(app, CHAT, {**chat("Can I take this medicine with milk?"), "model": "m"})
+    await asyncio.sleep(0.2)
+    said["m"] = "You cannot take it with milk."
+    await ask(app, CHAT, {**chat("Can I take that pill with some cold milk?"), "model": "m"})
+    await app.close()
+    assert sum(request["model"] == "judge" for request in provider.asked) == asked
