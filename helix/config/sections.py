@@ -202,7 +202,11 @@ class ChecksConfig(Section):
         description="Share of hits that is checked where errors are about as frequent as promised; fewer where they "
         "are rarer, more where nothing is known. 0: none.",
     )
-    per_minute: float = Field(30.0, ge=0, description="Checks a minute at the most, of each process, what a judge is asked included.")
+    per_minute: float = Field(
+        30.0,
+        ge=0,
+        description="Checks a minute at the most, of each process, what a judge is asked included.",
+    )
     usd_per_day: float = Field(1.0, ge=0, description="What checks may cost a day (UTC), in all processes, in USD.")
 
 
