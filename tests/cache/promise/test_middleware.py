@@ -35,7 +35,7 @@ def noted() -> Noted:
 
 
 def checking(
-    provider: Provider, embedder: SentenceTransformerEmbedder, noted: Noted, **budget: float
+    provider: Provider, embedder: SentenceTransformerEmbedder, noted: Noted, **budget: Any
 ) -> CacheMiddleware:
     return CacheMiddleware(
         provider,
