@@ -46,7 +46,8 @@ EVIDENCE = ("right", "wrong", "surplus", "information")
 
 ADMIN_TIMEOUT_SECONDS = 30.0
 
-# In one step: what was learned of another answer is forgotten, nothing stays for ever, and a quota holds.
+# In one step: of another answer nothing is left, neither what was learned of it nor the vector that found it; nothing
+# stays for ever, and a quota holds.
 _PUT = Script(
     BOOK
     + """
@@ -58,7 +59,11 @@ if bytes > 0 and size > bytes then
 end
 -- First what a full Redis refuses: once a script has written, it may write on.
 redis.call('HSET', KEYS[1], 'answer', ARGV[3], unpack(ARGV, 10))
-redis.call('HDEL', KEYS[1], 'right', 'wrong', 'surplus', 'information', 'group')
+local said = {answer = true}
+for at = 10, #ARGV, 2 do said[ARGV[at]] = true end
+for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
+    if not said[name] then redis.call('HDEL', KEYS[1], name) end
+end
 redis.call('PEXPIRE', KEYS[1], ttl)
 redis.call('SADD', prefix .. 'names', ARGV[9])
 if entries > 0 or bytes > 0 then enter(prefix, partition, id, ttl, size, entries, bytes) end

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from helix.cache import CacheMiddleware
+from helix.cache.promise.learning import Promise
 from helix.cache.redis import RedisCacheStore
 from helix.cache.storable import Storable
 from helix.embed import SentenceTransformerEmbedder
@@ -116,4 +117,27 @@ async def test_what_is_kept_by_choice_answers_equal_requests_only(
     assert "unstored" not in (await ask(app, CHAT, chat(ASKED))).record
     assert (await ask(app, CHAT, chat(AGAIN))).cache == "miss"
     assert (await ask(app, CHAT, chat(ASKED))).cache == "exact"
+    await app.close()
+
+
+async def test_what_takes_the_place_of_a_whole_answer_is_near_to_nothing(
+    provider: Provider, store: RedisCacheStore, embedder: SentenceTransformerEmbedder
+) -> None:
+    """A truncated answer that replaces a complete one is not given to near questions, as the complete one was."""
+    app = CacheMiddleware(
+        provider,
+        store=store,
+        embedder=embedder,
+        promise=Promise(check_share=0.0),
+        storable=Storable(truncated=True),
+        semantic_timeout_seconds=60,
+    )
+    await ask(app, CHAT, chat(ASKED))
+    await app.close()  # stored by now
+    assert (await ask(app, CHAT, chat(AGAIN))).cache == "semantic"
+    provider.answer = lambda path, number: {**answer_of(path, "So"), **choice("length")}
+    assert (await ask(app, CHAT, chat(ASKED), {"cache-control": "no-cache"})).cache == "refresh"
+    await app.close()
+    assert (await ask(app, CHAT, chat(ASKED))).cache == "exact"
+    assert (await ask(app, CHAT, chat(AGAIN))).cache == "miss"
     await app.close()
