@@ -255,8 +255,7 @@ class CacheMiddleware:
         age = max(0, int(time.time() - entry.stored_at))
         headers.append((b"age", b"%d" % age))
         exchange.record.cache["age_seconds"] = age
-        if entry.model:
-            headers.append((b"x-helix-model", entry.model.encode("latin-1", "replace")))
+        headers += _answered_by(entry.model)
         if entry.usage is not None:
             headers += self._saved(exchange, entry.model, entry.usage)
         await Reply(exchange, dialect, send, headers).give(exchange.answer(entry.body), entry.body)
@@ -265,9 +264,7 @@ class CacheMiddleware:
         """The reply of a request that gets the answer of an equal one."""
         record = exchange.record.cache
         record["status"], record["waited_ms"] = "shared", (time.perf_counter() - started) * 1000
-        headers: HeaderList = [(b"x-helix-cache", b"shared")]
-        if flight.model:
-            headers.append((b"x-helix-model", flight.model.encode("latin-1", "replace")))
+        headers: HeaderList = [(b"x-helix-cache", b"shared"), *_answered_by(flight.model)]
 
         def saved(usage: Usage) -> HeaderList:
             return self._saved(exchange, flight.model, usage)
@@ -447,6 +444,11 @@ def _headers(found: Finding) -> HeaderList:
     if found.veto is not None:
         headers.append((b"x-helix-cache-veto", found.veto.encode()))
     return headers
+
+
+def _answered_by(model: str) -> HeaderList:
+    """The header of the model, whose name may be the provider's own word: one with controls would end the header."""
+    return [(b"x-helix-model", model.encode("latin-1", "replace"))] if model and model.isprintable() else []
 
 
 def _store_of(store: CacheStore | str | None) -> Resource[CacheStore]:

@@ -303,6 +303,16 @@ async def test_the_answers_own_model_where_no_header_names_it(exact: CacheMiddle
     assert (await ask(exact, CHAT, chat(QUESTION))).headers["x-helix-model"] == "gpt-4o-2024-08-06"
 
 
+async def test_a_models_name_ends_no_header(exact: CacheMiddleware, provider: Provider) -> None:
+    """A provider's word for its model that is no header is left out of them."""
+    provider.headers = []
+    provider.answer = lambda path, number: {**answer_of(path, "yes"), "model": "m\r\nset-cookie: a=b"}
+    await ask(exact, CHAT, chat("Is it?"))
+    hit = await ask(exact, CHAT, chat("Is it?"))
+    assert hit.cache == "exact"
+    assert "x-helix-model" not in hit.headers
+
+
 async def test_large_answers_are_not_stored(provider: Provider, store: RedisCacheStore) -> None:
     """Beyond `max_answer_bytes` nothing is kept."""
     app = CacheMiddleware(provider, store=store, mode="exact", max_answer_bytes=100)
