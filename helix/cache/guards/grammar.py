@@ -44,7 +44,7 @@ PREPOSITIONS = frozenset(
 )
 QUESTION_WORDS = frozenset("what which who whom whose when where why how".split())
 CONJUNCTIONS = frozenset("and or but nor if then than so because that whether while although though as".split())
-NEGATIONS = frozenset("no not none nobody nothing nowhere never neither nor without".split())
+NEGATIONS = frozenset("no not none nobody nothing nowhere never neither nor without unless".split())
 FILLERS = frozenset(
     "please kindly just simply actually really truly indeed literally basically honestly seriously definitely "
     "certainly surely currently presently now somehow anyway obviously clearly perhaps maybe possibly probably "

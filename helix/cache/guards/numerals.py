@@ -21,6 +21,12 @@ VALUES = {
     )
     for word, number in zip(line.split()[::2], line.split()[1::2], strict=True)
 }
+_ROMAN = {
+    f"{tens}{ones}": float(10 * at + number)
+    for at, tens in enumerate(("", "x", "xx", "xxx"))
+    for number, ones in enumerate(("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix"))
+    if len(f"{tens}{ones}") > 1 and f"{tens}{ones}" not in ("vi", "xi")  # an editor and a name; a letter is a name too
+}
 _SCALES = {
     "hundred": 1e2,
     "thousand": 1e3,
@@ -93,7 +99,7 @@ _UNITS = {
 _BEFORE = frozenset(("usd", "eur", "gbp", "inr", "jpy"))  # units that may stand before the number, too
 
 
-_ANY = frozenset((*VALUES, *_SCALES, "second"))
+_ANY = frozenset((*VALUES, *_ROMAN, *_SCALES, "second"))
 
 
 class Number(NamedTuple):
@@ -149,6 +155,8 @@ def _value(words: Sequence[tuple[str, str]], at: int) -> tuple[float | str | Non
         value = _digits(word.removesuffix(":00") if on_the_hour else word)
     elif word in VALUES:
         value = VALUES[word]
+    elif word in _ROMAN:
+        return _ROMAN[word], at + 1
     elif word == "second" and at and words[at - 1][1] in _BEFORE_SECOND:
         value = 2.0
     elif word in _SCALES:

@@ -39,6 +39,7 @@ _OPPOSITES = (
     *(
         ("above", "below"),
         ("inside", "outside"),
+        ("inside", "after"),
         ("on", "off"),
         ("up", "down"),
         ("in", "out"),

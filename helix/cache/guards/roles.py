@@ -24,6 +24,7 @@ _MUTUAL = frozenset(
     "acquaintance colleague colleagues partner partners sibling siblings cousin cousins neighbor neighbors neighbour "
     "neighbours roommate roommates twin twins spouse spouses match".split()
 )
+_JOINTS = frozenset(("and", "or", "nor", "&", ",", "/", "vs", "versus"))
 _ALIKE = 0.75
 """Roles are compared where so much is the same: between freer wordings, places say little."""
 _PERSONS = frozenset(("he", "she", "they"))
@@ -49,7 +50,7 @@ def same_roles(one: Reading, other: Reading, pairs: Alignment) -> bool:
     """No two words, in one clause in either text, have changed places."""
     if pairs.overlap < _ALIKE and one.content:
         return True
-    if _change_neighbours(one, other, pairs):
+    if _change_neighbours(one, other, pairs) or _change_places(one, other) or _change_sides(one, other):
         return False
     mine, theirs = _cast(one), _cast(other)
     together: dict[
@@ -90,6 +91,44 @@ def _change_neighbours(one: Reading, other: Reading, pairs: Alignment) -> bool:
             if back is not None and not {there, back} & {was, now}:
                 return True
     return False
+
+
+def _change_places(one: Reading, other: Reading) -> bool:
+    """Whether the texts are the same word for word but for two, apart from each other, that have changed places."""
+    if len(one.tokens) != len(other.tokens):
+        return False
+    moved = [
+        at for at, (mine, theirs) in enumerate(zip(one.tokens, other.tokens, strict=True)) if mine.lower != theirs.lower
+    ]
+    if len(moved) != 2 or moved[1] - moved[0] < 2:
+        return False
+    left, right = (one.tokens[at] for at in moved)
+    between = one.tokens[moved[0] + 1 : moved[1]]
+    return (
+        (left.lower, right.lower) == (other.tokens[moved[1]].lower, other.tokens[moved[0]].lower)
+        and left.is_content
+        and right.is_content
+        and not any(token.lower in _JOINTS for token in between)
+        and all(token.bases.isdisjoint(_MUTUAL) for token in one.tokens)
+    )
+
+
+def _change_sides(one: Reading, other: Reading) -> bool:
+    """Whether who did it is asked in one and to whom in the other: "who sued Apple", "who did Apple sue"."""
+    return {_side_asked(one), _side_asked(other)} == {"subject", "object"}
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _side_asked(reading: Reading) -> str:
+    """As what a text that begins with "who" asks for somebody; "" for another text."""
+    tokens = [token for token in reading.tokens if not token.is_empty]
+    if len(tokens) < 3 or tokens[0].lower not in ("who", "whom"):
+        return ""
+    if tokens[0].lower == "whom":
+        return "object"
+    if tokens[1].lower in ("do", "does", "did"):
+        return "" if _is_verb_only(tokens[2]) else "object"
+    return "subject" if tokens[1].is_content and _is_verb_only(tokens[1]) else ""
 
 
 @lru_cache(maxsize=2 * REMEMBERED)

@@ -13,6 +13,9 @@ __all__ = ["are_one_slip_apart", "is_slip", "is_usual", "reseated", "right_spell
 # Of these the turns of phrase in grammar.CARRIERS are made.
 _CLOSED = FUNCTION | {"way", "best", "good", "want", "know", "tell", "should", "would", "process", "steps", "trying"}
 _LETTERS = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
+_ROMAN = re.compile(r"[ivxlcdm]+")
+_MOST_LETTERS = 32
+"""Of a word that may be another one misspelt; trying each of its letters takes the square of their number."""
 _LEAST_LETTERS = 4
 """Words shorter than this are other words when a letter differs; two neighbours may be swapped in any."""
 
@@ -20,7 +23,7 @@ _LEAST_LETTERS = 4
 def is_slip(one: str, other: str) -> str | None:
     """What makes one word of the other: neighbours "swapped", a letter "dropped" or "replaced"; None for more."""
     short, long = (one, other) if len(one) <= len(other) else (other, one)
-    if len(long) - len(short) > 1 or one == other:
+    if len(long) - len(short) > 1 or one == other or (_ROMAN.fullmatch(one) and _ROMAN.fullmatch(other)):
         return None
     at = next((i for i, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short))
     if len(short) == len(long):
@@ -42,7 +45,7 @@ def is_usual(word: str) -> bool:
 @lru_cache(maxsize=4096)
 def right_spelling(word: str) -> str | None:
     """The closed-class word that was meant by a word that is none; None where none is one slip away."""
-    if len(word) < _LEAST_LETTERS:
+    if not _LEAST_LETTERS <= len(word) <= _MOST_LETTERS:
         return _swapped().get(word)
     found = {meant for part in _shortened(word) for meant in _meant().get(part, ()) if is_slip(word, meant)}
     return _swapped().get(word) or min(found, default=None)
@@ -104,6 +107,8 @@ def are_one_slip_apart(one: str, other: str) -> bool:
     if any("<" in text or (text.isupper() and not one.isupper() and not other.isupper()) for text in (mine, theirs)):
         return False
     left, right = _LETTERS.findall(mine.lower()), _LETTERS.findall(theirs.lower())
+    if any(_ROMAN.fullmatch(word) and len(word) > 1 for word in (*left, *right)):
+        return False
     odd, others = [word for word in left if not _is_word(word)], [word for word in right if not _is_word(word)]
     if swapped:
         return bool(odd or others)
