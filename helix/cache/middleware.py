@@ -56,7 +56,8 @@ class CacheMiddleware:
     - `promise`: how many requests may get a wrong answer from near, with which confidence, and how that is found out.
     - `threshold`: a cosine similarity below which nothing is served, whatever the promise would permit; callers may
       raise it by `x-helix-cache-threshold`. None leaves the promise's own.
-    - `calibration`: what the embedder's similarities mean; None takes the one that comes with Helix for it, if any.
+    - `calibration`: what the embedder's similarities mean; None takes the one that comes with Helix for it, if any. One
+      of another embedder, or of the same one run otherwise, is left aside with a warning.
     - `checks`: what comparing hits with the upstream's own answers may cost. A check is sent through `app`, in the
       background, as the caller.
     - `judge`: the model, as callers name it, that decides where words and vectors leave a doubt whether two answers say
@@ -428,6 +429,14 @@ def _promised(promise: Promise, threshold: float | None) -> Promise:
 
 
 def _learning(promise: Promise, calibration: Calibration | None, embedder: str) -> Learning:
+    if calibration is not None and calibration.embedder != embedder:
+        log.warning(
+            "the calibration of %s says nothing about %s: it is left aside, until there is one for it by "
+            "'helix cache calibrate' the cache serves by what checks show",
+            calibration.embedder,
+            embedder,
+        )
+        calibration = None
     return Learning(promise, calibration or Calibration.packaged(embedder), compare)
 
 

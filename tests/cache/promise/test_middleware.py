@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,9 +10,11 @@ import pytest_asyncio
 
 from helix.cache import CacheMiddleware
 from helix.cache.memory import MemoryCacheStore
+from helix.cache.promise.calibration import Calibration
 from helix.cache.promise.checks import CheckBudget
 from helix.cache.promise.learning import Promise
 from helix.embed import SentenceTransformerEmbedder
+from helix.kernel.types import Vector
 from tests.cache.conftest import CHAT, Provider, answer_of, ask, chat
 
 ASKED = "How do I reset my password?"
@@ -34,9 +37,7 @@ def noted() -> Noted:
     return Noted()
 
 
-def checking(
-    provider: Provider, embedder: SentenceTransformerEmbedder, noted: Noted, **budget: Any
-) -> CacheMiddleware:
+def checking(provider: Provider, embedder: SentenceTransformerEmbedder, noted: Noted, **budget: Any) -> CacheMiddleware:
     return CacheMiddleware(
         provider,
         store=MemoryCacheStore(),
@@ -181,3 +182,32 @@ async def test_the_judge_is_inside_the_budget(
     await ask(app, CHAT, {**chat("Can I take that pill with some cold milk?"), "model": "m"})
     await app.close()
     assert sum(request["model"] == "judge" for request in provider.asked) == asked
+
+
+async def test_another_embedders_calibration_is_left_aside(
+    provider: Provider, embedder: SentenceTransformerEmbedder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What vouches for one model's similarities does not for another's."""
+    found = Calibration.packaged(embedder.name)
+    assert found is not None
+    app = CacheMiddleware(
+        provider,
+        store=MemoryCacheStore(),
+        embedder=Renamed(embedder),
+        calibration=replace(found, embedder="another"),
+        semantic_timeout_seconds=60.0,
+    )
+    await ask(app, CHAT, chat(ASKED))
+    assert (await ask(app, CHAT, chat(AGAIN))).cache == "miss"
+    await app.close()
+    assert "another" in caplog.text
+
+
+class Renamed:
+    """An embedder under a name that nobody calibrated."""
+
+    def __init__(self, inner: SentenceTransformerEmbedder) -> None:
+        self.inner, self.name, self.dim = inner, "renamed", inner.dim
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[Vector]:
+        return await self.inner.embed(texts)
