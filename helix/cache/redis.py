@@ -65,7 +65,7 @@ for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
     if not said[name] then redis.call('HDEL', KEYS[1], name) end
 end
 redis.call('PEXPIRE', KEYS[1], ttl)
-redis.call('SADD', prefix .. 'names', ARGV[9])
+name(prefix, ARGV[9], ttl)
 if entries > 0 or bytes > 0 then enter(prefix, partition, id, ttl, size, entries, bytes) end
 """
 )

@@ -39,7 +39,7 @@ if redis.call('EXISTS', key) == 1 then return 'present' end
 if bytes > 0 and size > bytes then return 'refused' end
 redis.call('HSET', key, unpack(ARGV, 9))
 redis.call('PEXPIRE', key, ttl)
-redis.call('SADD', prefix .. 'names', ARGV[8])
+name(prefix, ARGV[8], ttl)
 if entries > 0 or bytes > 0 then enter(prefix, partition, id, ttl, size, entries, bytes) end
 return 'stored'
 """

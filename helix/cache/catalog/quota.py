@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["BOOK", "CLOCK", "FORGET", "NO_QUOTA", "Quota"]
+__all__ = ["BOOK", "CLOCK", "FORGET", "NAME", "NO_QUOTA", "Quota"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,16 @@ end
 """
 """`clock(ahead)`."""
 
+NAME = """
+-- Callers choose namespaces: those without entries must not stay. The key must, or nobody could list them.
+local function name(prefix, namespace, ttl)
+    local names = prefix .. 'namespaces'
+    redis.call('ZADD', names, 'GT', clock(ttl), namespace)
+    redis.call('ZREMRANGEBYSCORE', names, '-inf', clock(0))
+end
+"""
+"""`name(prefix, namespace, ttl)`: there is an entry in a namespace for so many milliseconds; after `CLOCK`."""
+
 FORGET = r"""
 local function strike(book, id)
     local size = redis.call('HGET', book .. ':b', id)
@@ -64,6 +74,7 @@ end
 
 BOOK = (
     CLOCK
+    + NAME
     + FORGET
     + r"""
 local function drop(prefix, book, id)

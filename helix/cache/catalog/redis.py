@@ -3,7 +3,7 @@
     {prefix}a:{id}     hash   `about` (about.py) and `at`, when it was stored; the rest is the store's
     {prefix}catalog    index  over both, and the scope; only where there is none over vectors, which has them too
     {prefix}hits       zset   entry id → how often it was given
-    {prefix}names      set    the namespaces that there are, or were
+    {prefix}namespaces zset   namespace → when its last entry expires
     {prefix}q:{partition}:{u|x|b}   one partition's book, where there is a quota (quota.py)
 
 A Redis that cannot search reads every key instead.
@@ -24,7 +24,7 @@ from helix.cache.catalog.about import fits, query, read
 from helix.cache.catalog.carry import ID, LAYOUT, Carrier
 from helix.cache.catalog.cursor import Cursor
 from helix.cache.catalog.index.redis import EntryIndex, Questions
-from helix.cache.catalog.quota import CLOCK, FORGET, NO_QUOTA, Quota
+from helix.cache.catalog.quota import CLOCK, FORGET, NAME, NO_QUOTA, Quota
 from helix.cache.value import Codec
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.redis import Argument, Pipe, Script
@@ -71,7 +71,10 @@ if over > 0 then redis.call('ZREMRANGEBYRANK', hits, 0, over - 1) end
 """
 )
 
-_PROLONG = Script("""
+_PROLONG = Script(
+    CLOCK
+    + NAME
+    + """
 local found = 0
 for i = 3, #ARGV do
     local entry = ARGV[1] .. 'a:' .. ARGV[i]
@@ -80,11 +83,13 @@ for i = 3, #ARGV do
         found = found + 1
         if left >= 0 and left < tonumber(ARGV[2]) then
             redis.call('PEXPIRE', entry, ARGV[2])
+            name(ARGV[1], string.match(ARGV[i], '^(.*):') or '', tonumber(ARGV[2]))
         end
     end
 end
 return found
-""")
+"""
+)
 
 
 class RedisCatalog:
@@ -125,18 +130,20 @@ class RedisCatalog:
     async def stats(self) -> Mapping[str, Any]:
         """Entries, and bytes of answers and questions as Redis counts them, in all and by namespace.
 
-        `bytes_estimated`: a namespace of more than 200 entries is estimated from so many of them.
+        `bytes_estimated`: a namespace of more than 200 entries is estimated from so many of them, and what is beyond
+        1000 namespaces from those.
         """
-        names = sorted(name.decode() for name in await self._call("SMEMBERS", f"{self._prefix}names"))
-        rows = await asyncio.gather(*(self._namespace(name) for name in names[:_MOST_NAMESPACES]))
+        names = [name.decode() for name in await self._call("ZRANGE", f"{self._prefix}namespaces", 0, -1)]
+        rows = await asyncio.gather(*(self._namespace(name) for name in sorted(names)[:_MOST_NAMESPACES]))
         found = [row for row in rows if row["entries"]]
-        gone = [row["namespace"] for row in rows if not row["entries"]]
-        if gone:
-            await self._call("SREM", f"{self._prefix}names", *gone)
+        entries, size = (sum(row[what] for row in found) for what in ("entries", "bytes"))
+        told = entries
+        if len(names) > _MOST_NAMESPACES:
+            entries = await self.count(Selection(everything=True))
         return {
-            "entries": sum(row["entries"] for row in found),
-            "bytes": sum(row["bytes"] for row in found),
-            "bytes_estimated": any(row["entries"] > _SAMPLE for row in found),
+            "entries": entries,
+            "bytes": size if entries == told else round(size * entries / max(1, told)),
+            "bytes_estimated": entries != told or any(row["entries"] > _SAMPLE for row in found),
             "namespaces": found,
         }
 

@@ -188,6 +188,33 @@ async def test_stats_tell_sizes_by_namespace(either: RedisCacheStore) -> None:
     assert [row["namespace"] for row in (await either.catalog.stats())["namespaces"]] == [""]
 
 
+async def test_namespaces_go_with_their_entries(store: RedisCacheStore, redis_url: str, redis_prefix: str) -> None:
+    """Callers choose namespaces: they cannot fill the memory with those whose entries are gone."""
+    for number in range(3):
+        id = f"old{number}:{digest(number)}"
+        await store.put(id, Entry(id, "chat", "m", b"{}", 1.0, namespace=f"old{number}"), ttl_seconds=0.05)
+    kept = [await put(store, 3, namespace="long"), await put(store, 4, namespace="longer")]
+    await store.catalog.prolong(kept[1:], 600)
+    await asyncio.sleep(0.1)
+    await put(store, 5)
+    client = Redis.from_url(redis_url)
+    names = dict(await client.zrange(f"{redis_prefix}namespaces", 0, -1, withscores=True))
+    await client.aclose()
+    assert set(names) == {b"", b"long", b"longer"}
+    assert names[b"longer"] - names[b"long"] > 500_000
+    assert [row["namespace"] for row in (await store.stats())["namespaces"]] == ["", "long", "longer"]
+
+
+async def test_more_namespaces_than_are_told(either: RedisCacheStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of very many only some are told, but all entries are counted."""
+    monkeypatch.setattr("helix.cache.catalog.redis._MOST_NAMESPACES", 2)
+    for number in range(5):
+        await put(either, number, namespace=f"n{number}")
+    stats = await either.stats()
+    assert (stats["entries"], len(stats["namespaces"]), stats["bytes_estimated"]) == (5, 2, True)
+    assert stats["bytes"] > sum(row["bytes"] for row in stats["namespaces"])
+
+
 async def test_an_emptied_database(store: RedisCacheStore, redis_url: str, redis_prefix: str) -> None:
     """An index that was lost is made again, over what was stored since."""
     await put(store, 1)
