@@ -56,7 +56,7 @@ def read_directives(headers: Iterable[tuple[bytes, bytes]], query: bytes = b"") 
         elif name == b"x-helix-cache-tags":
             said["tags"] = _tags(value.decode("latin-1"), said.get("tags", ()))
         elif name.startswith(b"x-helix-cache-"):
-            said |= _own(name.decode("latin-1"), value.decode("latin-1").strip())
+            _add_own(name.decode("latin-1"), value.decode("latin-1").strip(), said)
         elif name in _VARIANTS:
             said["variant"] = (*said.get("variant", ()), f"{name.decode()}: {value.decode('latin-1')}")
     if not said:
@@ -89,6 +89,15 @@ def _tags(value: str, before: tuple[str, ...]) -> tuple[str, ...]:
         allowed = "of 1 to 64 letters, digits, dots, dashes, underscores, colons or slashes"
         raise InvalidRequest(f"'{name}' must be at most {MAX_TAGS} tags {allowed}, parted by commas", name)
     return tags
+
+
+def _add_own(name: str, value: str, said: dict[str, Any]) -> None:
+    """What a header of Helix's own says, beside what one of the same name has said: the stricter counts."""
+    for key, found in _own(name, value).items():
+        before = said.get(key, found)
+        if key == "namespace" and before != found:
+            raise InvalidRequest(f"'{name}' must be said once", name)
+        said[key] = min(before, found) if key == "ttl_seconds" else max(before, found)
 
 
 def _own(name: str, value: str) -> dict[str, Any]:

@@ -90,6 +90,17 @@ def test_wrong_values(header: str, value: str) -> None:
     assert raised.value.param == header
 
 
+def test_the_stricter_of_two_headers() -> None:
+    """A header that is said twice cannot lengthen or loosen what it has said, nor name two caches."""
+    for ttls in (("5", "500"), ("500", "5")):
+        assert read_directives([(b"x-helix-cache-ttl", ttl.encode()) for ttl in ttls]).ttl_seconds == 5
+    for least in (("0.9", "0.7"), ("0.7", "0.9")):
+        assert read_directives([(b"x-helix-cache-threshold", one.encode()) for one in least]).threshold == 0.9
+    assert read_directives([(b"x-helix-cache-namespace", b"a")] * 2).namespace == "a"
+    with pytest.raises(InvalidRequest, match="once"):
+        read_directives([(b"x-helix-cache-namespace", b"a"), (b"x-helix-cache-namespace", b"b")])
+
+
 def test_breaker() -> None:
     """After a failure one call in each pause is let through; a success lets all through."""
     now = 100.0
