@@ -54,4 +54,4 @@ class Breaker:
         self._retry_at = self._clock() + self._pause_seconds
         if not self._failing:
             self._failing = True
-            log.warning("%s is out, answers are not taken from it until it is back: %s", self._name, error.message)
+            log.warning("%s is out, requests go without until it is back: %s", self._name, error.message)

@@ -105,6 +105,7 @@ class Tiers:
         self._key = key_of(secret)
         self._semantic_timeout_seconds = semantic_timeout_seconds
         self._store_breaker = Breaker("the cache")
+        self._keeping_breaker = Breaker("keeping answers in the cache")
         self._semantic_breaker = Breaker("the semantic cache")
 
     async def open(self) -> None:
@@ -175,9 +176,11 @@ class Tiers:
 
         True where it is: then it may teach.
         """
-        if (self._mode == "semantic" and found.question is None) or not self._store_breaker.admits():
+        if self._mode == "semantic" and found.question is None:
             return False
-        breaker = self._store_breaker
+        # A store that keeps nothing, being full or read-only, can be read all the same.
+        if self._store_breaker.failing or not self._keeping_breaker.admits():
+            return False
         findable = False
         try:
             store = self._store.value or await self._store.open()
@@ -185,7 +188,6 @@ class Tiers:
                 await store.put(found.key, entry, ttl_seconds=ttl_seconds)
                 await self._embed_late(found, asked)
             if found.vector and found.question is not None:
-                breaker = self._semantic_breaker
                 await store.put(
                     found.key,
                     entry,
@@ -197,9 +199,9 @@ class Tiers:
                 )
                 findable = True
         except Exception as error:
-            breaker.failed(_outage(error))
+            self._keeping_breaker.failed(_outage(error))
         else:
-            breaker.succeeded()
+            self._keeping_breaker.succeeded()
         return findable
 
     async def teach(

@@ -226,3 +226,17 @@ async def test_a_redis_that_may_only_be_read(
         await app.close()
     await client.execute_command("REPLICAOF", "NO", "ONE")
     await client.aclose()
+
+
+async def test_a_redis_that_is_full_and_forgets_nothing(provider: Provider, plain_redis_url: str) -> None:
+    """What it has is given, whatever it cannot keep meanwhile."""
+    app = CacheMiddleware(provider, store=plain_redis_url, mode="exact")
+    await ask(app, CHAT, chat(QUESTION))
+    await app.close()
+    client: Any = Redis.from_url(plain_redis_url)
+    await client.config_set("maxmemory-policy", "noeviction")
+    await client.config_set("maxmemory", 1)
+    said = [(await ask(app, CHAT, chat(question))).cache for question in (QUESTION, AGAIN, QUESTION, AGAIN, QUESTION)]
+    assert said == ["exact", "miss", "exact", "miss", "exact"]
+    await app.close()
+    await client.aclose()

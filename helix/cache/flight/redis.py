@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from helix.cache.flight.lease import Claim, Heard
 from helix.cache.value import Codec
@@ -118,11 +118,18 @@ class RedisLeases:
 
     async def claim(self, key: str, flight: str, holder: str, *, lease_seconds: float, anew: bool = False) -> Claim:
         """The entry of a key (unless `anew`), else the lease of a flight if no other process has it, else who has."""
-        found = await self._run(
-            _CLAIM,
-            [f"{self._prefix}a:{key}", self._lease(flight)],
-            [holder, _ms(lease_seconds), self._process, int(anew), f"{self._prefix}news:", flight],
-        )
+        keys = [f"{self._prefix}a:{key}", self._lease(flight)]
+        news = f"{self._prefix}news:"
+        try:
+            found = await _CLAIM.run(
+                self._pipe, keys, [holder, _ms(lease_seconds), self._process, int(anew), news, flight]
+            )
+        except ResponseError as error:
+            # There is no entry, and no room for a lease: everybody leads by himself.
+            if not isinstance(error, OutOfMemoryError):
+                raise _refused(error) from None
+            log.debug("the cache's Redis has no room for a lease")
+            return Claim()
         if isinstance(found, list):
             return Claim(holder=_text(found[0]))
         if not isinstance(found, bytes):
@@ -209,14 +216,18 @@ class RedisLeases:
         try:
             return await script.run(self._pipe, keys, arguments)
         except ResponseError as error:
-            word = str(error).partition(" ")[0] or "no reason"
-            raise BackendUnavailable(f"the cache's Redis refused a command ({word})") from None
+            raise _refused(error) from None
 
     def _lease(self, flight: str) -> str:
         return f"{self._prefix}lease:{flight}"
 
     def _stream(self, flight: str, holder: str) -> str:
         return f"{self._prefix}said:{holder}:{flight}"
+
+
+def _refused(error: ResponseError) -> BackendUnavailable:
+    word = str(error).partition(" ")[0] or "no reason"
+    return BackendUnavailable(f"the cache's Redis refused a command ({word})")
 
 
 def _ms(seconds: float) -> int:
