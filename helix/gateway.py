@@ -35,8 +35,9 @@ from helix.cache.promise.learning import Promise
 from helix.cache.redis import RedisCacheStore
 from helix.cache.stampede import Sharing
 from helix.cache.storable import Storable
+from helix.cache.veil import Veil
 from helix.config import Config
-from helix.config.sections import LimitConfig, PatternConfig, StampedeConfig
+from helix.config.sections import LimitConfig, PatternConfig, SideChannelConfig, StampedeConfig
 from helix.kernel.errors import ConfigError
 from helix.kernel.exchange import Exchange
 from helix.kernel.lifecycle import Closing, lifespan
@@ -217,6 +218,7 @@ def build_app(config: Config, parts: Parts) -> Gateway:
             share=helix.cache.share,
             on_outage=helix.cache.on_outage,
             stampede=_sharing(helix.cache.stampede),
+            veil=_veil(helix.cache.side_channel),
             price=price.table,
             secret=_cache_secret(config, parts.key_secret),
             eligibility=_eligibility(config),
@@ -255,6 +257,12 @@ def _sharing(stampede: StampedeConfig) -> Sharing | Literal[False]:
     if not stampede.enabled:
         return False
     return Sharing(lease_seconds=stampede.lease_seconds, wait_seconds=stampede.wait_seconds)
+
+
+def _veil(side_channel: SideChannelConfig) -> Veil | None:
+    if not side_channel.enabled:
+        return None
+    return Veil(most_seconds=side_channel.max_delay_seconds, default_seconds=side_channel.default_delay_seconds)
 
 
 def _cache_secret(config: Config, key_secret: str) -> bytes | str:

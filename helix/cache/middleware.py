@@ -29,6 +29,7 @@ from helix.cache.tap import CacheTap
 from helix.cache.tiers import Asked, Finding, Mode, Tiers
 from helix.cache.translation import FORM
 from helix.cache.uses import Uses
+from helix.cache.veil import Cover, Pace, Veil, Watch
 from helix.cache.whose import Whose
 from helix.kernel.errors import BackendUnavailable, HelixError, NotCached
 from helix.kernel.exchange import Exchange, open_exchange
@@ -72,6 +73,8 @@ class CacheMiddleware:
     - `eligibility`: which requests may be answered by the answer to a near question.
     - `storable`: which answers are kept; by default complete ones in words.
     - `stampede`: how equal requests in flight at once share one upstream call (Sharing); False lets each make its own.
+    - `veil`: hides from callers who share answers, in time and in headers, which replies are hits (Veil). None hides
+      nothing.
     - `semantic_timeout_seconds`: most time that embedding and search together may take.
     - `migrated_texts_per_second`: how many questions that another embedder's vectors find are embedded anew in the
       background, once the app has started.
@@ -100,6 +103,7 @@ class CacheMiddleware:
         eligibility: Eligibility | None = None,
         storable: Storable | None = None,
         stampede: Sharing | Literal[False] | None = None,
+        veil: Veil | None = None,
         semantic_timeout_seconds: float = 1.0,
         migrated_texts_per_second: float = 20.0,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
@@ -143,6 +147,8 @@ class CacheMiddleware:
         self._checks = checks or CheckBudget()
         self._judge = judge
         self._storing: set[asyncio.Task[Any]] = set()
+        self._veil = veil
+        self._clock = time.perf_counter if veil is None else veil.clock
         self._whose = Whose(secret)
         self._uses = Uses()
         self._stampede = Stampede(Sharing() if stampede is None else stampede) if stampede is not False else None
@@ -186,7 +192,7 @@ class CacheMiddleware:
         try:
             exchange = await open_exchange(scope, receive)
             wish = read_directives(scope["headers"], scope.get("query_string", b""))
-            started = time.perf_counter()
+            started = self._clock()
             if not (wish.reads or wish.stores) or not _is_cacheable(exchange):
                 asked, found = None, Finding("", status="bypass")
             else:
@@ -194,6 +200,11 @@ class CacheMiddleware:
                 exchange.drop_repeated_keys()
                 asked = Asked(dialect, exchange.payload, self._partition(exchange), wish, exchange.stand_ins)
                 found = self._tiers.finding(asked)
+            if self._veil_of(asked) is not None:
+                exchange.record.cache["veiled"] = True
+                send = Cover(exchange, send)
+                if wish.only_if_cached:  # nothing tells more plainly than this
+                    raise NotCached("'only-if-cached' is not answered where callers share answers")
         except HelixError as error:
             await refuse(error)(scope, receive, send)
             return
@@ -226,51 +237,89 @@ class CacheMiddleware:
                 await refuse(outage)(exchange.scope, exchange.receive, send)
             elif found.entry is not None:
                 self._count(found.entry, asked)
-                await self._replay(exchange, dialect, found, found.entry, send)
+                await self._replay(exchange, dialect, found, found.entry, asked, send, started)
                 if asked is not None:
                     self._after_hit(exchange, found, asked)
             elif asked is not None and asked.wish.only_if_cached:
                 error = NotCached("no answer is cached, and 'cache-control' allows no other")
                 await refuse(error)(exchange.scope, exchange.receive, send)
             else:
-                await self._pass_on(exchange, dialect, found, asked, send)
+                await self._pass_on(exchange, dialect, found, asked, send, started)
 
         async def fly(found: Finding, flight: Flight, send: Send) -> asyncio.Task[None] | None:
             self._note(exchange, found, started)
-            return await self._pass_on(exchange, dialect, found, asked, send, flight)
+            return await self._pass_on(exchange, dialect, found, asked, send, started, flight)
+
+        veil = self._veil_of(asked)
 
         def begin(flight: Flight) -> Reply:
-            return self._shared(exchange, dialect, flight, send, started)
+            return self._shared(exchange, dialect, flight, send, started, is_veiled=veil is not None)
 
         if self._stampede is None or asked is None or not self._tiers.shares(asked, found):
             await give(await look(None))
             return
-        part = Part(exchange, asked, found, look=look, settles=settles, give=give, fly=fly, begin=begin)
+        behind = None if veil is None else veil.most_seconds
+        part = Part(
+            exchange,
+            asked,
+            found,
+            look=look,
+            settles=settles,
+            give=give,
+            fly=fly,
+            begin=begin,
+            most_behind_seconds=behind,
+        )
         await self._stampede.answer(part, send)
+
+    def _veil_of(self, asked: Asked | None) -> Veil | None:
+        """The veil over the replies to a request, if there is one."""
+        return (
+            self._veil if self._veil is not None and asked is not None and self._veil.covers(asked.partition) else None
+        )
 
     # A hit
 
-    async def _replay(self, exchange: Exchange, dialect: Dialect, found: Finding, entry: Entry, send: Send) -> None:
+    async def _replay(
+        self,
+        exchange: Exchange,
+        dialect: Dialect,
+        found: Finding,
+        entry: Entry,
+        asked: Asked | None,
+        send: Send,
+        started: float,
+    ) -> None:
         headers = _headers(found)
         headers.append((b"x-helix-cache-entry", entry.id.encode()))
         age = max(0, int(time.time() - entry.stored_at))
         headers.append((b"age", b"%d" % age))
         exchange.record.cache["age_seconds"] = age
-        headers += _answered_by(entry.model)
+        answer = exchange.answer(entry.body)
+        veil = self._veil_of(asked)
+        # A miss has it only where the inner app gives it; else what is kept is what the answer says itself.
+        if veil is None or entry.model != answer.get("model"):
+            headers += _answered_by(entry.model)
         if entry.usage is not None:
             headers += self._saved(exchange, entry.model, entry.usage)
-        await Reply(exchange, dialect, send, headers).give(exchange.answer(entry.body), entry.body)
+        if veil is None:
+            await Reply(exchange, dialect, send, headers).give(answer, entry.body)
+            return
+        with Pace(veil, exchange, entry.usage, arrived=started) as pace:
+            await Reply(exchange, dialect, send, headers, is_veiled=True, pace=pace).give(answer, entry.body)
 
-    def _shared(self, exchange: Exchange, dialect: Dialect, flight: Flight, send: Send, started: float) -> Reply:
+    def _shared(
+        self, exchange: Exchange, dialect: Dialect, flight: Flight, send: Send, started: float, *, is_veiled: bool
+    ) -> Reply:
         """The reply of a request that gets the answer of an equal one."""
         record = exchange.record.cache
-        record["status"], record["waited_ms"] = "shared", (time.perf_counter() - started) * 1000
+        record["status"], record["waited_ms"] = "shared", (self._clock() - started) * 1000
         headers: HeaderList = [(b"x-helix-cache", b"shared"), *_answered_by(flight.model)]
 
         def saved(usage: Usage) -> HeaderList:
             return self._saved(exchange, flight.model, usage)
 
-        return Reply(exchange, dialect, send, headers, saved=saved)
+        return Reply(exchange, dialect, send, headers, saved=saved, is_veiled=is_veiled)
 
     def _saved(self, exchange: Exchange, model: str, usage: Usage) -> HeaderList:
         """Note what a hit did not cost, and say so."""
@@ -316,12 +365,15 @@ class CacheMiddleware:
         found: Finding,
         asked: Asked | None,
         send: Send,
+        started: float,
         flight: Flight | None = None,
     ) -> asyncio.Task[None] | None:
         """Have the inner app answer; the task that keeps what it says, if that is to be kept."""
         storing: asyncio.Task[None] | None = None
 
         def keep(answer: dict[str, Any], model: str) -> None:
+            if watch is not None:
+                watch.answered(dialect.usage(answer))
             unstored = self._storable.why_not(dialect, answer)
             if unstored is not None:
                 exchange.record.cache["unstored"] = unstored
@@ -343,8 +395,10 @@ class CacheMiddleware:
             flight=flight,
             max_bytes=MAX_FLIGHT_BYTES,
         )
+        veil = self._veil_of(asked)
+        watch = Watch(veil, exchange, tap, arrived=started) if veil is not None else None
         try:
-            await self.app(exchange.scope, exchange.receive, tap)
+            await self.app(exchange.scope, exchange.receive, watch or tap)
         except HelixError as error:
             await guard.fail(error, exchange)
         return storing
@@ -421,7 +475,7 @@ class CacheMiddleware:
             if value is not None:
                 record[name] = value
         record["tier_ms"] = found.tier_ms
-        record["ms"] = (time.perf_counter() - started) * 1000
+        record["ms"] = (self._clock() - started) * 1000
 
 
 def _promised(promise: Promise, threshold: float | None) -> Promise:

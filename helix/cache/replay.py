@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from helix.cache.veil import Pace
 from helix.kernel import exact
 from helix.kernel.errors import HelixError, UpstreamGarbled
 from helix.kernel.exchange import Exchange
@@ -24,10 +25,22 @@ class Reply:
     """A reply to one request, streamed if it asked for a stream, with usage if it asked for that.
 
     Usage says in the dialect's own place that a cache answered. `saved` is told what the provider had counted, and
-    gives headers that say what that is worth; those of a stream that is passed on went before.
+    gives headers that say what that is worth; those of a stream that is passed on went before. Under a veil nothing
+    says that a cache answered; at a `pace`, a whole answer is given no faster than that.
     """
 
-    __slots__ = ("_dialect", "_exchange", "_headers", "_saved", "_send", "_shows_usage", "_usage", "has_begun")
+    __slots__ = (
+        "_dialect",
+        "_exchange",
+        "_headers",
+        "_is_veiled",
+        "_pace",
+        "_saved",
+        "_send",
+        "_shows_usage",
+        "_usage",
+        "has_begun",
+    )
 
     def __init__(
         self,
@@ -37,6 +50,8 @@ class Reply:
         headers: HeaderList,
         *,
         saved: Callable[[Usage], HeaderList] | None = None,
+        is_veiled: bool = False,
+        pace: Pace | None = None,
     ) -> None:
         self._exchange = exchange
         self._dialect = dialect
@@ -44,6 +59,8 @@ class Reply:
         self._headers = headers
         self._shows_usage = dialect.asks_usage(exchange.payload)
         self._saved = saved
+        self._is_veiled = is_veiled
+        self._pace = pace
         self._usage: Usage | None = None
         self.has_begun = False
 
@@ -52,11 +69,21 @@ class Reply:
         usage = self._dialect.usage(answer) if self._saved is not None else None
         if usage is not None and self._saved is not None:
             self._headers = [*self._headers, *self._saved(usage)]
-        marked = self._dialect.as_cached(answer)
+        marked = self._marked(answer)
+        if self._pace is not None and not (
+            await self._pace.begins() and (self._exchange.stream or await self._pace.ends())
+        ):
+            return
         if not self._exchange.stream:
             if marked is not answer or body is None:
                 body = self._exchange.encode_answer(marked)
             await self._whole(200, body)
+            return
+        if self._pace is not None:
+            await self._begin()
+            async for event in self._pace.parts(list(self._dialect.stream(marked, include_usage=self._shows_usage))):
+                await self._pass([event])
+            await self._send(_END)
             return
         for events in _batches(self._dialect.stream(marked, include_usage=self._shows_usage)):
             await self._pass(events)
@@ -88,11 +115,17 @@ class Reply:
 
     async def _pass(self, events: list[Event]) -> None:
         if not self.has_begun:
-            self.has_begun = True
-            headers = [*self._headers, (b"content-type", b"text/event-stream; charset=utf-8")]
-            headers += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
-            await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+            await self._begin()
         await self._send(self._exchange.message(events, more_body=True))
+
+    async def _begin(self) -> None:
+        self.has_begun = True
+        headers = [*self._headers, (b"content-type", b"text/event-stream; charset=utf-8")]
+        headers += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    def _marked(self, payload: dict[str, Any]) -> dict[str, Any]:
+        return payload if self._is_veiled else self._dialect.as_cached(payload)
 
     async def _whole(self, status: int, body: bytes) -> None:
         self.has_begun = True
@@ -113,7 +146,7 @@ class Reply:
         self._usage = self._dialect.event_usage(payload, self._usage)
         if not self._shows_usage and self._dialect.is_usage_only(payload):
             return None
-        marked = self._dialect.as_cached(payload)
+        marked = self._marked(payload)
         return (
             event if marked is payload else Event(exact.dumps(marked), event.name, event.id, event.retry, json=marked)
         )

@@ -42,6 +42,7 @@ class Part:
     `look` looks for an earlier answer, `settles` says whether what it found is the reply, `give` gives that, or has the
     inner app answer this request alone. `fly` has it answer for all, into a send, and gives the task that keeps the
     answer, if it is kept. `begin` makes the reply of one who is given another's answer.
+    `most_behind_seconds`: see Rider.
     """
 
     exchange: Exchange
@@ -52,6 +53,7 @@ class Part:
     give: Callable[[Finding], Awaitable[None]]
     fly: Callable[[Finding, Flight, Send], Awaitable[asyncio.Task[None] | None]]
     begin: Callable[[Flight], Reply]
+    most_behind_seconds: float | None = None
 
 
 class Stampede:
@@ -72,6 +74,8 @@ class Stampede:
         dialect = part.asked.dialect
         # An earlier answer may be turned into another dialect's, one that is being given is not.
         key = f"{part.found.key}/{dialect.name}/{part.asked.form}"
+        if part.most_behind_seconds is not None:  # a stream that waits for a whole answer would not look like one
+            key = f"{key}/{'stream' if part.exchange.stream else 'whole'}"
         deadline = asyncio.get_running_loop().time() + self._sharing.wait_seconds
         while True:
             flight, is_new = self._board.find(key, dialect)
@@ -79,7 +83,8 @@ class Stampede:
                 break
             if is_new and await self._lead(part, flight, send):
                 return
-            with Rider(part.exchange, part.begin, deadline=deadline) as rider:
+            behind = part.most_behind_seconds
+            with Rider(part.exchange, part.begin, deadline=deadline, most_behind_seconds=behind) as rider:
                 ride = await rider.ride(flight)
             if ride in ("answered", "left"):
                 return

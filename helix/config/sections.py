@@ -281,6 +281,20 @@ class StampedeConfig(Section):
     )
 
 
+class SideChannelConfig(Section):
+    """Hiding from callers who share answers which replies are hits, so that none can tell what others asked."""
+
+    enabled: bool = Field(
+        False,
+        description="Whether hits are given at the pace of misses, and without what says that they are hits, wherever "
+        "`share` is not `key`.",
+    )
+    max_delay_seconds: Seconds = Field(30.0, description="No hit is kept back longer.")
+    default_delay_seconds: Seconds = Field(
+        1.0, description="About so long a hit takes until enough misses of its model have been seen."
+    )
+
+
 class CacheConfig(Section):
     """Answers from earlier ones."""
 
@@ -294,6 +308,9 @@ class CacheConfig(Section):
     )
     storing: StoringConfig = Field(default_factory=StoringConfig, description="Which answers are kept.")
     stampede: StampedeConfig = Field(default_factory=StampedeConfig, description="Equal requests in flight at once.")
+    side_channel: SideChannelConfig = Field(
+        default_factory=SideChannelConfig, description="Hits that look like misses."
+    )
     quota: QuotaConfig = Field(default_factory=QuotaConfig, description="The most that one partition may keep.")
     ttl_seconds: Seconds = Field(3600.0, description="How long an answer is kept; callers may shorten it.")
     share: Share = Field("key", description="Who shares answers with whom.")

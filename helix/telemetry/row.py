@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -141,6 +142,8 @@ def row_of(exchange: Exchange, outcome: Outcome, duration_seconds: float) -> Row
         record.upstream,
     )
     usage = outcome.usage or _NO_USAGE
+    if cache.get("veiled") and cache.get("status") in _HITS:  # what the reply does not say
+        usage = replace(usage, cached_input_tokens=usage.input_tokens, cache_write_tokens=0)
     upstream_ms, upstream_first_ms = upstream.get("ms") or 0.0, upstream.get("first_ms") or 0.0
     if outcome.first_token_seconds is None:
         overhead_ms = duration_seconds * 1e3 - (upstream_ms or upstream_first_ms)
@@ -204,6 +207,7 @@ def row_of(exchange: Exchange, outcome: Outcome, duration_seconds: float) -> Row
 
 
 _NO_USAGE = Usage()
+_HITS = frozenset(("exact", "semantic", "shared"))
 
 
 def _outcome(redact: Mapping[str, Any]) -> str:

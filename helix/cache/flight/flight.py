@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -29,6 +32,10 @@ class Place:
     counts: bool = True
     """Whether somebody sits there, for whose sake the flight goes on."""
     taken: int = 0
+    asked_at: float | None = None
+    """When he asked (Unix time), if he is to see everything as long after that as the leader did after he asked."""
+    most_behind_seconds: float = 0.0
+    timer: asyncio.TimerHandle | None = None
 
 
 class Flight:
@@ -48,7 +55,10 @@ class Flight:
         "_dropped",
         "_ended_well",
         "_places",
+        "_settled_at",
+        "_times",
         "answer",
+        "began_at",
         "dialect",
         "finding",
         "is_stream",
@@ -75,7 +85,11 @@ class Flight:
         self.on_change: Callable[[], None] | None = None
         """Called when somebody comes or leaves."""
         self.on_outcome: Callable[[], None] | None = None
+        self.began_at = time.time()
+        """When its leader asked, in Unix time."""
         self._batches: list[list[Event]] = []
+        self._times: list[float] = []
+        self._settled_at = 0.0
         self._dropped = 0
         self._bytes = 0
         self._ended_well = False
@@ -88,10 +102,18 @@ class Flight:
         """How many have a place."""
         return sum(place.counts for place in self._places)
 
-    def join(self, wake: Callable[[], None], *, counts: bool = True) -> Place:
-        """Take a place at the beginning."""
-        place = Place(wake, counts)
+    def join(
+        self,
+        wake: Callable[[], None],
+        *,
+        counts: bool = True,
+        asked_at: float | None = None,
+        most_behind_seconds: float = 0.0,
+    ) -> Place:
+        """Take a place at the beginning; with `asked_at`, one that sees everything so much later than the leader."""
+        place = Place(wake, counts, asked_at=asked_at, most_behind_seconds=most_behind_seconds)
         self._places.add(place)
+        self._wake_in_time(place)
         if counts and self.on_change is not None:
             self.on_change()
         return place
@@ -99,6 +121,8 @@ class Flight:
     def leave(self, place: Place) -> None:
         """Give a place back."""
         self._places.discard(place)
+        if place.timer is not None:
+            place.timer.cancel()
         if self.on_change is not None:
             self.on_change()
 
@@ -107,13 +131,22 @@ class Flight:
         at = place.taken - self._dropped
         if at < 0:
             return None
-        if at >= len(self._batches):
-            return []
+        end = len(self._batches)
+        if place.asked_at is not None:
+            end = max(at, bisect_right(self._times, _now() - self._behind_seconds(place)))
         found: list[Event] = []
-        for batch in self._batches[at:]:
+        for batch in self._batches[at:end]:
             found += batch
-        place.taken = self._dropped + len(self._batches)
+        place.taken = self._dropped + end
+        self._wake_in_time(place)
         return found
+
+    def outcome_seen(self, place: Place) -> Outcome | None:
+        """The outcome, once it is to be seen from a place. That there will be nothing to see is known at once."""
+        is_shown = self.outcome in ("whole", "refused") or bool(self._times)
+        if place.asked_at is None or not is_shown or _now() >= self._settled_at + self._behind_seconds(place):
+            return self.outcome
+        return None
 
     # For whoever has the answer
 
@@ -129,9 +162,11 @@ class Flight:
         for event in events:
             self._judge(event)
         self._batches.append(events)
+        self._times.append(_now())
         self._bytes += sum(len(event.raw) for event in events)
         while self._bytes > MAX_FLIGHT_BYTES and len(self._batches) > 1:
             self._bytes -= sum(len(event.raw) for event in self._batches.pop(0))
+            self._times.pop(0)
             self._dropped += 1
         self._wake()
 
@@ -186,10 +221,41 @@ class Flight:
     def _settle(self, outcome: Outcome) -> None:
         if self.outcome is None:
             self.outcome = outcome
+            self._settled_at = _now()
             if self.on_outcome is not None:
                 self.on_outcome()
             self._wake()
 
     def _wake(self) -> None:
         for place in self._places:
+            if place.asked_at is None:
+                place.wake()
+            else:
+                self._wake_in_time(place)
+
+    def _wake_in_time(self, place: Place) -> None:
+        """Wake a place that is behind when there will be something new to see from it."""
+        if place.asked_at is None:
+            return
+        if place.timer is not None:
+            place.timer.cancel()
+            place.timer = None
+        at = max(0, place.taken - self._dropped)
+        if at < len(self._times):
+            due = self._times[at]
+        elif self.outcome is not None:
+            due = self._settled_at
+        else:
+            return
+        if self.outcome_seen(place) is not None:
             place.wake()
+        else:
+            place.timer = asyncio.get_running_loop().call_at(due + self._behind_seconds(place), place.wake)
+
+    def _behind_seconds(self, place: Place) -> float:
+        asked_at = self.began_at if place.asked_at is None else place.asked_at
+        return min(max(0.0, asked_at - self.began_at), place.most_behind_seconds)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

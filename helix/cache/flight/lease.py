@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -204,7 +203,7 @@ class Lease:
         elif not flight.status or not events:
             return True
         headers = tuple(about)
-        said = Entry(flight.key, flight.dialect.name, flight.model, body, time.time(), headers=headers)
+        said = Entry(flight.key, flight.dialect.name, flight.model, body, flight.began_at, headers=headers)
         return await leases.say(flight.key, self._holder, said)
 
     def _told(self) -> None:
@@ -256,6 +255,7 @@ class Echo:
             return None
         if said is None:  # this process cannot read what the other one writes
             return flight.part()
+        flight.began_at = min(flight.began_at, said.stored_at)
         about = dict(said.headers)
         outcome, status = about.get("outcome"), int(about.get("status", "0"))
         try:

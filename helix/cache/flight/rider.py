@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Literal, Self, TypeAlias
@@ -25,10 +26,20 @@ answer, `finding`; nothing came, and somebody may try again; nothing comes that 
 class Rider:
     """A caller who waits for flights until `deadline` (of the loop's time) and may leave meanwhile.
 
-    A context manager. `begin` makes his reply, once it is known that a flight has one.
+    A context manager. `begin` makes his reply, once it is known that a flight has one. With `most_behind_seconds` he is
+    given everything as long after he asked as the leader was, or so many seconds later than the leader.
     """
 
-    def __init__(self, exchange: Exchange, begin: Callable[[Flight], Reply], *, deadline: float) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        begin: Callable[[Flight], Reply],
+        *,
+        deadline: float,
+        most_behind_seconds: float | None = None,
+    ) -> None:
+        self._asked_at = time.time() if most_behind_seconds is not None else None
+        self._most_behind_seconds = most_behind_seconds or 0.0
         self._exchange = exchange
         self._begin = begin
         self._deadline = deadline
@@ -52,13 +63,13 @@ class Rider:
 
     async def ride(self, flight: Flight) -> Ride:
         """Follow a flight to its end, and give the caller what it says."""
-        place = flight.join(self._wake.set)
+        place = flight.join(self._wake.set, asked_at=self._asked_at, most_behind_seconds=self._most_behind_seconds)
         try:
             if self._exchange.stream:
                 ride = await self._ride_stream(flight, place)
                 if ride is not None:
                     return ride
-            while flight.outcome is None:
+            while flight.outcome_seen(place) is None:
                 if not await self._goes_on():
                     return "left" if self._has_left else "apart"
             return await self._arrive(flight)
@@ -69,7 +80,7 @@ class Rider:
         """Pass a stream on as it comes; None where nothing of one can be passed on."""
         reply: Reply | None = None
         while True:
-            outcome, events = flight.outcome, flight.events(place)
+            outcome, events = flight.outcome_seen(place), flight.events(place)
             if reply is None and (events is None or outcome not in (None, "whole")):
                 return "apart" if events is None else None
             if events:
