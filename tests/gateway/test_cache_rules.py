@@ -56,6 +56,25 @@ async def test_teams_share(start: Start, echo: Recorder) -> None:
     assert got == ["exact", "miss", "miss", "miss"]
 
 
+async def test_who_shares_cannot_tell_a_hit(start: Start, echo: Recorder) -> None:
+    """With `side_channel` a team's hit has the headers and the body of a miss; a key of no team is told all."""
+    gateway = await start(cache={"share": "team", "side_channel": {"enabled": True, "max_delay_seconds": 0.05}})
+    keys = [(await gateway.key(team=team))["key"] for team in ("search", "search", "")]
+    replies = [await gateway.ask("What is a book?", key=keys[0])]
+    await gateway.cached(1)
+    replies.append(await gateway.ask("What is a book?", key=keys[1]))
+    assert len(echo.received) == 1
+    told = [
+        {name: value for name, value in reply.headers.items() if name not in ("date", "x-helix-request-id")}
+        for reply in replies
+    ]
+    assert told[0] == told[1]
+    assert not told[1].keys() & {"x-helix-cache", "x-helix-overhead-ms", "age", "x-helix-cost-usd"}
+    assert {**replies[0].json(), "created": 0} == {**replies[1].json(), "created": 0}
+    alone = (await gateway.ask("What is a book?", key=keys[2])).headers
+    assert (alone["x-helix-cache"], "x-helix-overhead-ms" in alone) == ("miss", True)
+
+
 @pytest.mark.parametrize(
     ("eligibility", "message"),
     [
