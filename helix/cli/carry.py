@@ -38,6 +38,8 @@ def write(file: Path, page: Callable[[str | None], Any]) -> int:
     part = file.with_name(f".{file.name}.part")
     entries = 0
     try:
+        part.unlink(missing_ok=True)
+        part.touch(mode=0o600)  # answers in the clear, where no key encrypts them
         with _opened(file, part, "wb") as out:
             digest = hashlib.sha256()
 

@@ -98,6 +98,13 @@ def test_a_file_holds_what_was_written(tmp_path: Path, name: str, sizes: tuple[i
     assert len({entry["id"] for entry in sent}) == sum(sizes)
 
 
+def test_an_export_is_its_owners(tmp_path: Path) -> None:
+    """Nobody else may read it, not even where one that broke off had left its part."""
+    (tmp_path / ".cache.jsonl.part").touch(mode=0o644)
+    carry.write(tmp_path / "cache.jsonl", pages(1))
+    assert (tmp_path / "cache.jsonl").stat().st_mode & 0o777 == 0o600
+
+
 def test_an_export_that_breaks_off_leaves_no_file(tmp_path: Path) -> None:
     """A gateway that goes away between two pages."""
 
