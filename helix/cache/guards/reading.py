@@ -91,7 +91,8 @@ def read(text: str) -> Reading:
             continue
         found = bases(lower)
         # "Does A imply B?": a letter that stands for something
-        is_function = lower in FUNCTION and not (surface == "A" and not starts and not shouts)
+        is_letter = (surface == "A" and not starts and not shouts) or (lower == "a" and _is_among_letters(pieces, at))
+        is_function = lower in FUNCTION and not is_letter
         words += 1
         known += bool(found) or is_function
         capital = surface != lower
@@ -101,6 +102,14 @@ def read(text: str) -> Reading:
         tokens.append(Token(surface, lower, kind, found or frozenset((lower,)), content, name, capital, empty))
     content_at = tuple(at for at, token in enumerate(tokens) if token.is_content)
     return Reading(text, tuple(tokens), content_at, numbers, dates, asks, known * 2 >= words)
+
+
+def _is_among_letters(pieces: list[_Piece], at: int) -> bool:
+    """Whether an "a" that no word of content follows stands for something: "from a to b"."""
+    following = pieces[at + 1] if at + 1 < len(pieces) else None
+    if following is not None and following.kind == "word" and following.lower not in FUNCTION:
+        return False
+    return any(len(piece.lower) == 1 and piece.kind == "word" and piece.lower not in ("a", "i") for piece in pieces)
 
 
 def _shouts(pieces: list[_Piece]) -> bool:

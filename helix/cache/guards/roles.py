@@ -94,15 +94,17 @@ def _change_neighbours(one: Reading, other: Reading, pairs: Alignment) -> bool:
 
 
 def _change_places(one: Reading, other: Reading) -> bool:
-    """Whether the texts are the same word for word but for two, apart from each other, that have changed places."""
+    """Whether the texts are the same word for word but for two, apart or both names, that have changed places."""
     if len(one.tokens) != len(other.tokens):
         return False
     moved = [
         at for at, (mine, theirs) in enumerate(zip(one.tokens, other.tokens, strict=True)) if mine.lower != theirs.lower
     ]
-    if len(moved) != 2 or moved[1] - moved[0] < 2:
+    if len(moved) != 2:
         return False
     left, right = (one.tokens[at] for at in moved)
+    if moved[1] - moved[0] == 1 and not (_is_proper(left) and _is_proper(right)):  # "River Po", but not "Paris London"
+        return False
     between = one.tokens[moved[0] + 1 : moved[1]]
     return (
         (left.lower, right.lower) == (other.tokens[moved[1]].lower, other.tokens[moved[0]].lower)
@@ -111,6 +113,10 @@ def _change_places(one: Reading, other: Reading) -> bool:
         and not any(token.lower in _JOINTS for token in between)
         and all(token.bases.isdisjoint(_MUTUAL) for token in one.tokens)
     )
+
+
+def _is_proper(token: Token) -> bool:
+    return all(known is not None and known.proper for known in map(entry, token.bases))
 
 
 def _change_sides(one: Reading, other: Reading) -> bool:
