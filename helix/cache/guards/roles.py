@@ -52,6 +52,8 @@ def same_roles(one: Reading, other: Reading, pairs: Alignment) -> bool:
         return True
     if _change_neighbours(one, other, pairs) or _change_places(one, other) or _change_sides(one, other):
         return False
+    if _speaker_changes_sides(one, other, pairs):
+        return False
     mine, theirs = _cast(one), _cast(other)
     together: dict[
         tuple[int, int, bool], list[tuple[str | int, str | int]]
@@ -135,6 +137,28 @@ def _side_asked(reading: Reading) -> str:
     if tokens[1].lower in ("do", "does", "did"):
         return "" if _is_verb_only(tokens[2]) else "object"
     return "subject" if tokens[1].is_content and _is_verb_only(tokens[1]) else ""
+
+
+def _speaker_changes_sides(one: Reading, other: Reading, pairs: Alignment) -> bool:
+    """Whether the speaker does in one what is done to him in the other: "can I fire my boss", "can my boss fire me".
+
+    The words change places too, or it is another clause's; a passive ("was I fired by my boss") says the same.
+    """
+    sides = {_speaker_side(one), _speaker_side(other)}
+    places = [there for _, there in sorted(pairs.pairs.items())]
+    return sides == {"subject", "object"} and places != sorted(places) and _has_agent(one) == _has_agent(other)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _speaker_side(reading: Reading) -> str:
+    """As what a text has its speaker, if he is one thing alone."""
+    said = {token.lower for token in reading.tokens}
+    is_subject, is_object = not said.isdisjoint(("i", "we")), not said.isdisjoint(("me", "us"))
+    return "" if is_subject == is_object else "subject" if is_subject else "object"
+
+
+def _has_agent(reading: Reading) -> bool:
+    return any(token.lower == "by" for token in reading.tokens)
 
 
 @lru_cache(maxsize=2 * REMEMBERED)
