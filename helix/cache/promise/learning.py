@@ -17,8 +17,9 @@ from helix.kernel.types import CacheStore, Candidate, Evidence
 
 __all__ = ["EVERYWHERE", "NEIGHBOURS", "Comparison", "Decision", "Learning", "Promise", "Verdict"]
 
-NEIGHBOURS = 16
-"""How many near questions are looked at; they vote on which answer is right."""
+NEIGHBOURS = 12
+"""How many near questions are looked at; they vote on which answer is right. For more than 12 RediSearch would compare
+with every vector of the scope (helix/cache/search/redis.py)."""
 COMPARED = 5
 """How many of them are compared word by word: as many may be vetoed before it is a miss."""
 EVERYWHERE = "promise:everywhere"

@@ -29,8 +29,13 @@ _FIELDS = ("text", "distance", "at", "right", "wrong", "surplus", "information",
 
 _M = 12
 _EF_CONSTRUCTION = 160
-_EF_RUNTIME = 96
+_EF_RUNTIME = 400
 """HNSW's degree and beam widths (Malkov and Yashunin 2016), by measurement (docs/cache.md)."""
+_LEAST = 8
+"""Neighbours that a search inside a scope asks for at least. Whether RediSearch walks the graph or compares with each
+vector of the scope depends on how many it is asked for (VectorSimilarity, `HNSWIndex::preferAdHocSearch`). Fewer than 8
+of more than 750,000 it seeks in the graph however small the scope is, which for a scope of 100 is half of the graph.
+More than 12 it seeks among all vectors of a scope, however many; so nobody on a request's path asks for more."""
 _SLACK = 1e-3  # how far from 1 a vector's length may be, for its float16 to be as exact as can be
 
 
@@ -88,7 +93,8 @@ class QuestionIndex:
             }
         )
         self._index = AsyncSearchIndex(schema, redis_client=client)
-        self._ask = f"(@scope:{{$scope}})=>[KNN $count @{self.field} $vector AS distance]"
+        # The beam is the query's own, so that an index that was made with another one has it too.
+        self._ask = f"(@scope:{{$scope}})=>[KNN $least @{self.field} $vector EF_RUNTIME $beam AS distance]"
 
     def pack(self, vector: Vector) -> bytes | None:
         """A vector as the index reads it; None where it has no direction (zeros, NaN, infinities)."""
@@ -131,7 +137,7 @@ class QuestionIndex:
             return []
         command: tuple[Argument, ...] = (
             *("FT.SEARCH", self.name, self._ask),
-            *("PARAMS", 6, "scope", scope or " ", "count", count, "vector", packed),
+            *("PARAMS", 8, "scope", scope or " ", "least", max(count, _LEAST), "vector", packed, "beam", _EF_RUNTIME),
             *("RETURN", len(_FIELDS), *_FIELDS, "SORTBY", "distance", "LIMIT", 0, count, "DIALECT", 2),
         )
         reply = await self._search(command)
