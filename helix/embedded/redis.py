@@ -273,7 +273,8 @@ class EmbeddedRedis:
     def _spawn(self, build: Build, log: IO[bytes]) -> subprocess.Popen[bytes]:
         arguments = [str(build.server), *self._settings()]
         if build.module is not None:
-            arguments += ["--loadmodule", str(build.module)]
+            # What is learned of a cached answer is in no index: without this, each change would index it anew.
+            arguments += ["--loadmodule", str(build.module), "PARTIAL_INDEXED_DOCS", "1"]
         return subprocess.Popen(
             ["/bin/sh", "-c", _SCRIPT, "helix-redis", *arguments],
             cwd=self.data_dir,
