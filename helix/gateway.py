@@ -171,7 +171,7 @@ def build_app(config: Config, parts: Parts) -> Gateway:
             ledger=ledger,
             limits=budgets.known,
             named=budgets.of,
-            cache=None if cache is None else _contents(config, parts, cache),
+            cache=None if cache is None else _contents(config, parts, cache, lambda: stages[0]),
             log=RequestLog(parts.store) if parts.store is not None else None,
             redact=_explained(config, parts) if parts.detector is not None else None,
             checks=_checks(keys, parts),
@@ -449,7 +449,9 @@ def _allowed(config: Config) -> Callable[[Exchange], AllowList]:
     return allowed
 
 
-def _contents(config: Config, parts: Parts, cache: RedisCacheStore) -> CacheContents:
+def _contents(
+    config: Config, parts: Parts, cache: RedisCacheStore, stage: Callable[[], CacheMiddleware]
+) -> CacheContents:
     """The cache for administrators, whose texts are redacted as requests are."""
     redact = None
     if parts.detector is not None:
@@ -463,6 +465,7 @@ def _contents(config: Config, parts: Parts, cache: RedisCacheStore) -> CacheCont
         secret=_cache_secret(config, parts.key_secret),
         embedder=None if config.helix.cache.mode == "exact" else parts.embedder,
         redact=redact,
+        stage=stage,
     )
 
 

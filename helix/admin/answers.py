@@ -213,6 +213,28 @@ class Extended(Answer):
     extended: int = Field(description="How many entries.")
 
 
+class Marked(Answer):
+    """What came of a verdict on a cached answer."""
+
+    entry: str
+    evicted: bool = Field(description="Whether the answer was there, and went.")
+    counted: bool = Field(
+        description="Whether the verdict counts; not where the answer was marked before, or was not given from near."
+    )
+
+
+class Precision(Answer):
+    """How right answers from near have been."""
+
+    requests: int = Field(description="Requests that the semantic tier looked for.")
+    hits: int = Field(description="Those that were answered from near.")
+    checks: int = Field(description="Those of them that were compared with the provider's answer, or marked wrong.")
+    wrong: int = Field(description="Those of them that were wrong.")
+    precision: float | None = Field(description="Share of answers from near that was right; null before any check.")
+    precision_low: float | None = Field(description="Lower end of its 95 % interval.")
+    precision_high: float | None = Field(description="Upper end.")
+
+
 class Carried(Answer):
     """A cached answer as it is kept."""
 

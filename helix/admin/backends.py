@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from helix.kernel.types import Limit, Listed, Loaded, Packed, Principal, Raise, Span, Standing
 
-__all__ = ["Cache", "Check", "Keys", "Redaction", "Redactor", "RequestLog", "Spending", "StoredKey"]
+__all__ = ["Cache", "Check", "Keys", "Mark", "Redaction", "Redactor", "RequestLog", "Spending", "StoredKey"]
 
 Check: TypeAlias = Callable[[], Awaitable[object]]
 """Asks a part whether it is ready: raises where it is not; a HelixError's message is shown, of others only the type."""
@@ -110,6 +110,36 @@ class Cache(Protocol):
 
     async def load(self, layout: str, entries: Sequence[Packed]) -> Loaded:
         """Keep what `dump` gave. Raises InvalidRequest for another layout."""
+        ...
+
+    async def mark(self, *, verdict: Literal["right", "wrong"], request_id: str, entry: str) -> Mark:
+        """Mark the answer that a request was given from near, or that an entry has; one of both is "".
+
+        Raises NotFound.
+        """
+        ...
+
+    async def precision(self) -> Mapping[str, Any]:
+        """How right answers from near have been; see `answers.Precision`."""
+        ...
+
+
+class Mark(Protocol):
+    """What came of a verdict."""
+
+    @property
+    def entry(self) -> str:
+        """Whose answer it was."""
+        ...
+
+    @property
+    def evicted(self) -> bool:
+        """Whether it went."""
+        ...
+
+    @property
+    def counted(self) -> bool:
+        """Whether the verdict counts."""
         ...
 
 

@@ -72,6 +72,16 @@ def cache_endpoints(cache: Cache) -> list[Endpoint]:
         entries = [Packed(one.id, one.fields, one.expires_at) for one in given.entries]
         return answers.Loaded.model_validate(asdict(await cache.load(given.layout, entries)))
 
+    async def mark_cached_answer(call: Call) -> answers.Marked:
+        """Say that a cached answer was wrong, which removes it, or right; the first verdict on a request counts."""
+        given: sent.FeedbackGiven = call.body
+        mark = await cache.mark(verdict=given.verdict, request_id=given.request_id or "", entry=given.entry or "")
+        return answers.Marked(entry=mark.entry, evicted=mark.evicted, counted=mark.counted)
+
+    async def cache_precision(call: Call) -> answers.Precision:
+        """How right answers from near have been, in all processes, as checks and verdicts tell."""
+        return answers.Precision.model_validate(await cache.precision())
+
     where = "/helix/cache"
     return [
         Endpoint("GET", where, cache_stats, answers.Cache),
@@ -81,6 +91,15 @@ def cache_endpoints(cache: Cache) -> list[Endpoint]:
             "POST", f"{where}/similar", similar_cache_entries, answers.Similar, body=sent.SimilarGiven, errors=(404,)
         ),
         Endpoint("POST", f"{where}/extend", extend_cache_entries, answers.Extended, body=sent.ExtendGiven),
+        Endpoint(
+            "POST",
+            f"{where}/feedback",
+            mark_cached_answer,
+            answers.Marked,
+            body=sent.FeedbackGiven,
+            errors=(404,),
+        ),
+        Endpoint("GET", f"{where}/precision", cache_precision, answers.Precision),
         Endpoint("GET", f"{where}/export", export_cache, answers.CarriedPage, query=sent.ExportQuery),
         Endpoint(
             "POST",

@@ -282,6 +282,27 @@ class ExtendGiven(Given):
         return self
 
 
+class FeedbackGiven(Given):
+    """What somebody says who saw a cached answer: exactly one of `request_id` and `entry` says which."""
+
+    verdict: Literal["wrong", "right"]
+    request_id: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="A request that was answered from near within the last day: the id in `x-helix-request-id`.",
+    )
+    entry: str | None = Field(
+        None, min_length=1, max_length=200, description="A cached answer: the id in `x-helix-cache-entry`."
+    )
+
+    @model_validator(mode="after")
+    def _says_which(self) -> FeedbackGiven:
+        if (self.request_id is None) == (self.entry is None):
+            raise ValueError("say which answer by exactly one of the fields 'request_id' and 'entry'")
+        return self
+
+
 class CarriedEntry(Given):
     """A cached answer as it is kept."""
 

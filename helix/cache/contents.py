@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
+from helix.cache.promise.feedback import Marked
 from helix.cache.whose import Whose
 from helix.kernel.errors import InvalidRequest, NotFound
 from helix.kernel.types import CacheCatalog, Embedder, Listed, Loaded, Packed, Selection
 
 __all__ = ["CacheContents"]
+
+
+class Stage(Protocol):
+    """What is needed of the stage whose answers these are. Both raise BackendUnavailable."""
+
+    async def mark(self, verdict: Literal["right", "wrong"], *, request: str = "", entry: str = "") -> Marked:
+        """Mark an answer. Raises NotFound."""
+        ...
+
+    async def precision(self) -> Mapping[str, Any]:
+        """How right answers from near have been."""
+        ...
+
 
 Redact: TypeAlias = Callable[[str], Awaitable[str]]
 """A text as a request's would go to the cache: with placeholders. Raises BackendUnavailable."""
@@ -19,6 +33,7 @@ Redact: TypeAlias = Callable[[str], Awaitable[str]]
 class CacheContents:
     """A catalog for people. `secret` is the cache's; `embedder` None switches off what needs nearness.
 
+    `stage` gives the cache stage, which learns from verdicts.
     `redact` None leaves texts as they are: where requests are not redacted, entries' texts are not either.
     """
 
@@ -29,12 +44,14 @@ class CacheContents:
         secret: str | bytes = b"",
         embedder: Embedder | None = None,
         redact: Redact | None = None,
+        stage: Callable[[], Stage | None] = lambda: None,
     ) -> None:
         given = secret.encode() if isinstance(secret, str) else secret
         self._catalog = catalog
         self._whose = Whose(secret)
         self._embedder = embedder
         self._redact = redact
+        self._stage = stage
         self.layout = f"{catalog.layout} {blake2b(given, digest_size=6, person=b'helix layout').hexdigest()}"
         """What can be carried where: how entries are written, and a fingerprint of the secret behind their ids."""
 
@@ -103,6 +120,20 @@ class CacheContents:
             )
             raise InvalidRequest(f"the field 'layout' does not fit this cache: {why}", "layout")
         return await self._catalog.load(entries)
+
+    async def mark(self, *, verdict: Literal["right", "wrong"], request_id: str, entry: str) -> Marked:
+        """Mark an answer that somebody saw (promise/feedback.py). Raises NotFound."""
+        return await self._staged().mark(verdict, request=request_id, entry=entry)
+
+    async def precision(self) -> Mapping[str, Any]:
+        """How right answers from near have been, in all processes (promise/precision.py)."""
+        return await self._staged().precision()
+
+    def _staged(self) -> Stage:
+        stage = self._stage()
+        if stage is None:
+            raise NotFound("these contents were opened without a cache stage, which is what learns")
+        return stage
 
     def _selection(self, said: Mapping[str, Any]) -> Selection:
         """What an administrator means: users and partitions by name or digest."""

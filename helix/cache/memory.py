@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
@@ -20,6 +20,7 @@ __all__ = ["MemoryCacheStore"]
 MAX_ENTRIES = 10_000
 MAX_BYTES = 64 * 1024 * 1024
 MAX_TALLIES = 10_000
+MAX_LISTS = 10_000
 ENTRY_OVERHEAD_BYTES = 1000
 """What the objects around an entry take, measured by tracemalloc: a key, an Entry, its place in four containers."""
 _BYTES_PER_FLOAT = 4
@@ -66,6 +67,7 @@ class MemoryCacheStore:
         self._deadlines: list[tuple[float, str]] = []
         self._spaces: dict[tuple[str, str, int], Matrix] = {}
         self._tallies: OrderedDict[str, tuple[float, dict[str, float]]] = OrderedDict()
+        self._lists: OrderedDict[str, tuple[float, deque[str]]] = OrderedDict()
 
     async def open(self) -> None:
         """Nothing to connect to."""
@@ -143,6 +145,22 @@ class MemoryCacheStore:
             if len(self._tallies) > MAX_TALLIES:
                 self._tallies.popitem(last=False)
         return dict(counters)
+
+    async def append(self, name: str, lines: Sequence[str], *, most: int, ttl_seconds: float) -> None:
+        """Add to a list, of which the latest `most` lines are kept; beyond MAX_LISTS the longest untouched go."""
+        now = self._clock()
+        expires_at, known = self._lists.get(name, (0.0, ()))
+        kept = deque(known if expires_at > now else (), maxlen=most)
+        kept.extend(lines)
+        self._lists[name] = (now + ttl_seconds, kept)
+        self._lists.move_to_end(name)
+        if len(self._lists) > MAX_LISTS:
+            self._lists.popitem(last=False)
+
+    async def lines(self, name: str) -> Sequence[str]:
+        """A list, latest line first; empty where there is none."""
+        expires_at, kept = self._lists.get(name, (0.0, ()))
+        return list(reversed(kept)) if expires_at > self._clock() else []
 
     async def flush(self, *, namespace: str | None = None, entry_id: str | None = None) -> int:
         """Remove one entry, one namespace ("" is the default one) or everything; return how many entries went."""

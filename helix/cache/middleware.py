@@ -21,7 +21,8 @@ from helix.cache.partition import Share, partition_by
 from helix.cache.promise.answers import Answers
 from helix.cache.promise.calibration import Calibration
 from helix.cache.promise.checks import CheckBudget, ask_inside, judged_by
-from helix.cache.promise.learning import Learning, Promise
+from helix.cache.promise.feedback import Marked
+from helix.cache.promise.learning import Learning, Promise, Verdict
 from helix.cache.replay import Reply
 from helix.cache.stampede import Part, Sharing, Stampede
 from helix.cache.storable import Storable
@@ -176,6 +177,14 @@ class CacheMiddleware:
         """How right hits from near have been in all processes, with a 95 % interval. Raises BackendUnavailable."""
         return await self._tiers.precision()
 
+    async def mark(self, verdict: Literal["right", "wrong"], *, request: str = "", entry: str = "") -> Marked:
+        """Mark the answer that a request was given from near, by its id, or that an entry has.
+
+        A wrong one goes. The first verdict on an answer from near counts. Raises NotFound, BackendUnavailable.
+        """
+        said = Verdict.SAME if verdict == "right" else Verdict.OTHER
+        return await self._tiers.mark(said, request=request, entry=entry)
+
     def known_precision(self) -> Mapping[str, Any]:
         """The same as this process last heard of it, for metrics."""
         return self._tiers.known_precision
@@ -237,6 +246,8 @@ class CacheMiddleware:
                 await refuse(outage)(exchange.scope, exchange.receive, send)
             elif found.entry is not None:
                 self._count(found.entry, asked)
+                if found.status == "semantic" and len(self._storing) < MAX_STORING:
+                    self._later(self._tiers.remember(found, exchange.id))
                 await self._replay(exchange, dialect, found, found.entry, asked, send, started)
                 if asked is not None:
                     self._after_hit(exchange, found, asked)

@@ -3,6 +3,7 @@
     {prefix}a:{id}    hash    an entry: `answer` (value.py), what it says of itself (catalog/), scope, text and vector
                               of the question it answers, what was learned of it
     {prefix}t:{name}  hash    counters (tally)
+    {prefix}l:{name}  list    lines (append)
     {prefix}i:{…}     index   over the entries: HNSW over the vectors of one embedder, pre-filtered by scope
 
 An entry is one key, so that it expires, is evicted and is replaced as a whole. Only the semantic tier needs the search
@@ -83,6 +84,12 @@ _TALLY = Script("""
 for i = 2, #ARGV, 2 do redis.call('HINCRBYFLOAT', KEYS[1], ARGV[i], ARGV[i + 1]) end
 if #ARGV > 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return redis.call('HGETALL', KEYS[1])
+""")
+
+_APPEND = Script("""
+redis.call('LPUSH', KEYS[1], unpack(ARGV, 3))
+redis.call('LTRIM', KEYS[1], 0, ARGV[2] - 1)
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
 """)
 
 
@@ -232,6 +239,18 @@ class RedisCacheStore:
         pairs = [argument for pair in added.items() for argument in pair]
         flat = await self._run(_TALLY, f"{self._prefix}t:{name}", [max(1, round(ttl_seconds * 1000)), *pairs])
         return {key.decode(): float(value) for key, value in zip(flat[::2], flat[1::2], strict=True)}
+
+    async def append(self, name: str, lines: Sequence[str], *, most: int, ttl_seconds: float) -> None:
+        """Add to a list, of which the latest `most` lines are kept, in one round trip."""
+        if lines:
+            await self._run(
+                _APPEND, f"{self._prefix}l:{name}", [max(1, round(ttl_seconds * 1000)), most, *lines[-most:]]
+            )
+
+    async def lines(self, name: str) -> Sequence[str]:
+        """A list, latest line first; empty where there is none."""
+        found = await self._behind().call("LRANGE", f"{self._prefix}l:{name}", 0, -1)
+        return [line.decode() for line in found]
 
     async def migrate(self, embedder: Embedder, *, texts_per_second: float) -> bool:
         """Embed anew the questions that other embedders' vectors find; whether that is all done.

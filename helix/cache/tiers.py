@@ -16,9 +16,11 @@ from helix.cache.key import entry_id, exact_key, key_of, scope_key, stand_ins_of
 from helix.cache.neutral import written_as
 from helix.cache.promise.answers import Answers
 from helix.cache.promise.bound import Tally
+from helix.cache.promise.feedback import Marked, mark
+from helix.cache.promise.given import given_of, remember
 from helix.cache.promise.learning import NEIGHBOURS, Decision, Learning, Verdict
 from helix.cache.promise.precision import summary
-from helix.cache.promise.teaching import teach, teach_wrong
+from helix.cache.promise.teaching import teach, teach_said
 from helix.cache.translation import fitting
 from helix.kernel.errors import BackendUnavailable
 from helix.kernel.lifecycle import Resource
@@ -243,20 +245,38 @@ class Tiers:
             return
         try:
             await store.flush(entry_id=entry.id)
-            if found.decision is not None and self._learning is not None:
-                await teach_wrong(self._learning, found.decision, store=store)
-                await self._learning.flush(store, found.learned_in)
+            given = None if found.decision is None else given_of(found.decision, entry.id, entry.stored_at)
+            if given is not None and self._learning is not None:
+                await teach_said(self._learning, given, Verdict.OTHER, store=store)
         except Exception as error:
             self._store_breaker.failed(_outage(error))
         found.status, found.entry, found.similarity, found.decision = "refresh", None, None, None
         self._judge(found, asked)  # so that the new answer is found by nearness too
 
+    async def remember(self, found: Finding, request_id: str) -> None:
+        """Keep what was given from near for whoever marks it. What cannot be kept now cannot be marked."""
+        store, entry = self._store.value, found.entry
+        if store is None or entry is None or found.decision is None or not self._semantic_breaker.admits():
+            return
+        given = given_of(found.decision, entry.id, entry.stored_at, request_id)
+        if given is None:
+            return
+        try:
+            await remember(given, store)
+        except Exception as error:
+            self._semantic_breaker.failed(_outage(error))
+        else:
+            self._semantic_breaker.succeeded()
+
+    async def mark(self, verdict: Verdict, *, request: str = "", entry: str = "") -> Marked:
+        """Mark an answer (promise/feedback.py). Raises NotFound, BackendUnavailable."""
+        store = await self._store.open()
+        return await mark(verdict, store=store, learning=self._learned, request=request, entry=entry)
+
     async def precision(self) -> Mapping[str, Any]:
         """How right hits from near have been (promise/precision.py). Raises BackendUnavailable."""
-        store = await self._store.open()
-        if self._learning is None:
-            return summary(Tally.of({}))
-        return summary(await self._learning.everywhere(store))
+        store, learning = await self._store.open(), await self._learned()
+        return summary(Tally.of({}) if learning is None else await learning.everywhere(store))
 
     @property
     def known_precision(self) -> Mapping[str, Any]:
@@ -288,6 +308,16 @@ class Tiers:
             self._semantic_breaker.succeeded()
 
     # Inside
+
+    async def _learned(self) -> Learning | None:
+        """The learning; None without a semantic tier. Raises BackendUnavailable."""
+        if self._learning is None and self._mode != "exact":
+            try:
+                embedder = await self._embedder.open()
+            except Exception as error:
+                raise _outage(error) from None
+            self._learning = self._learning or self._make_learning(embedder.name)
+        return self._learning
 
     def _judge(self, found: Finding, asked: Asked) -> None:
         """Find out whether an answer to a near question would do, or why not."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.parse
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +27,15 @@ UserOption = Annotated[str | None, typer.Option(help="Only this user: a name, or
 PartitionOption = Annotated[
     str | None, typer.Option(help="Only who shares answers so: key:ID, team:NAME, ..., or the digest.")
 ]
+
+
+class Verdict(Enum):
+    """What somebody says of an answer."""
+
+    WRONG = "wrong"
+    RIGHT = "right"
+
+
 COLUMNS = ("id", "namespace", "asked_model", "hits", "bytes", "stored_at", "expires_at", "tags", "text")
 
 
@@ -125,6 +135,29 @@ def extend(
         raise typer.BadParameter("say which entries: --most-used N, or --entry ID")
     body = {"ttl_seconds": ttl, "most_used": most_used, "entries": entry or []}
     print(json.dumps(call("POST", url, "/helix/cache/extend", data, body)))
+
+
+@cache.command("feedback")
+def feedback(
+    verdict: Annotated[Verdict, typer.Argument(help="What the answer was.")],
+    request: Annotated[
+        str | None, typer.Option(help="The request that got it from near, by the id in x-helix-request-id.")
+    ] = None,
+    entry: Annotated[str | None, typer.Option(help="The cached answer, by the id in x-helix-cache-entry.")] = None,
+    url: UrlOption = None,
+    data: DataOption = DATA,
+) -> None:
+    """Say that a cached answer was wrong, which removes it, or right: the promised error rate learns from it."""
+    if (request is None) == (entry is None):
+        raise typer.BadParameter("say which answer: --request ID or --entry ID")
+    which = {"request_id": request} if request is not None else {"entry": entry}
+    print(json.dumps(call("POST", url, "/helix/cache/feedback", data, {"verdict": verdict.value, **which})))
+
+
+@cache.command("precision")
+def precision(url: UrlOption = None, data: DataOption = DATA) -> None:
+    """Say how right answers from near have been, with the 95 % interval."""
+    print(json.dumps(call("GET", url, "/helix/cache/precision", data), indent=2))
 
 
 @cache.command("export")

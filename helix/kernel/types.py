@@ -464,6 +464,17 @@ class CacheStore(Protocol):
         """
         ...
 
+    async def append(self, name: str, lines: Sequence[str], *, most: int, ttl_seconds: float) -> None:
+        """Add to the list that `name` has in all processes; of all lines the latest `most` are kept.
+
+        A list that nobody added to for `ttl_seconds` is forgotten; flushed entries leave lists as they are.
+        """
+        ...
+
+    async def lines(self, name: str) -> Sequence[str]:
+        """A list, latest line first; empty where there is none."""
+        ...
+
     async def flush(self, *, namespace: str | None = None, entry_id: str | None = None) -> int:
         """Remove one entry, one namespace or everything; return how many entries went."""
         ...

@@ -11,10 +11,11 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from helix.cache import CacheMiddleware
 from helix.cache.contents import CacheContents
 from helix.cache.redis import RedisCacheStore
 from helix.cache.whose import Whose
-from helix.kernel.types import Selection
+from helix.kernel.types import Receive, Scope, Selection, Send
 
 from .conftest import Api
 from .entries import Letters, put
@@ -129,6 +130,27 @@ async def test_similar_to_a_text(client: httpx.AsyncClient, cache: RedisCacheSto
     assert await ids(client) == [far, exact_alone]
 
 
+async def test_marked_wrong(api: Api, cache: RedisCacheStore, letters: Letters) -> None:
+    """By its entry an answer goes; what is not known is 404 and says what could be meant; nothing was checked yet."""
+
+    async def inside(scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError("nobody is asked")
+
+    stage = CacheMiddleware(inside, store=cache, embedder=letters)
+    client = await api(cache=CacheContents(cache.catalog, stage=lambda: stage))
+    entry = await put(cache, 1, text="Where is it?")
+    body = {"verdict": "wrong", "entry": entry}
+    told = await client.post("/helix/cache/feedback", json=body)
+    assert told.json() == {"entry": entry, "evicted": True, "counted": False}
+    assert await ids(client) == []
+    assert (await client.post("/helix/cache/feedback", json=body)).status_code == 404
+    reply = await client.post("/helix/cache/feedback", json={"verdict": "right", "request_id": "hx-1 ☃"})
+    assert (reply.status_code, "x-helix-request-id" in reply.text) == (404, True)
+    found = (await client.get("/helix/cache/precision")).json()
+    assert (found["hits"], found["precision"]) == (0, None)
+    await stage.close()
+
+
 async def test_similar_needs_what_embeds(api: Api, cache: RedisCacheStore) -> None:
     """Without a semantic tier there is nothing to be near to; a text beyond the window is refused, not cut."""
     none = await api(cache=CacheContents(cache.catalog))
@@ -203,6 +225,11 @@ async def test_carried_to_another_cache(
         ("POST", "/extend", {"ttl_seconds": 60}),
         ("POST", "/extend", {"ttl_seconds": 0, "most_used": 1}),
         ("POST", "/extend", {"ttl_seconds": 1e300, "most_used": 1}),
+        ("POST", "/feedback", {"verdict": "wrong"}),
+        ("POST", "/feedback", {"verdict": "wrong", "entry": "a", "request_id": "b"}),
+        ("POST", "/feedback", {"verdict": "perhaps", "entry": "a"}),
+        ("POST", "/feedback", {"entry": "a"}),
+        ("POST", "/feedback", {"verdict": "wrong", "request_id": ""}),
         ("POST", "/import", {"layout": "x", "entries": []}),
         ("POST", "/import", {"layout": "x", "entries": [{"id": "a", "expires_at": 1, "fields": {"answer": "%"}}]}),
         ("POST", "/import", {"layout": "x", "entries": [{"id": "a", "expires_at": -1, "fields": {}}]}),

@@ -244,6 +244,26 @@ async def test_tallies_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [await store.tally(name, {}, ttl_seconds=10) for name in "abc"] == [{"n": 2}, {}, {"n": 1}]
 
 
+async def test_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The latest lines are kept, latest first, outlive a flush, and are forgotten after a time or beyond a number."""
+    monkeypatch.setattr("helix.cache.memory.MAX_LISTS", 2)
+    clock = Clock()
+    store = MemoryCacheStore(clock=clock)
+    assert await store.lines("a") == []
+    await store.append("a", ["1", "2"], most=3, ttl_seconds=10)
+    clock.now += 9
+    await store.append("a", ["3", "4"], most=3, ttl_seconds=10)
+    await store.flush()
+    assert await store.lines("a") == ["4", "3", "2"]
+    clock.now += 10
+    assert await store.lines("a") == []
+    await store.append("a", ["5"], most=3, ttl_seconds=10)
+    assert await store.lines("a") == ["5"]
+    for name in "bc":
+        await store.append(name, ["1"], most=3, ttl_seconds=10)
+    assert [await store.lines(name) for name in "abc"] == [[], ["1"], ["1"]]
+
+
 async def test_without_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nearness says what to install; what is exact works all the same."""
     monkeypatch.delitem(sys.modules, "helix.cache.search.matrix", raising=False)

@@ -299,6 +299,18 @@ async def test_another_answer_is_another_entry(store: RedisCacheStore) -> None:
     assert await learned(store) == (Evidence(), "")
 
 
+async def test_lists_keep_the_latest_lines(store: RedisCacheStore) -> None:
+    """Latest first, apart by name, no more than asked for, and forgotten after their time."""
+    assert await store.lines("a") == []
+    await store.append("a", [], most=3, ttl_seconds=60)
+    await store.append("a", ["1", "2"], most=3, ttl_seconds=60)
+    await store.append("a", ["3", "ä"], most=3, ttl_seconds=60)
+    await store.append("b", list("12345"), most=2, ttl_seconds=0.001)
+    assert await store.lines("a") == ["ä", "3", "2"]
+    while await store.lines("b"):
+        pass
+
+
 async def test_counters_are_shared_and_apart_by_name(store: RedisCacheStore) -> None:
     """Counters add up, are returned whole, and those of another name are others."""
     assert await store.tally("a", {}, ttl_seconds=60) == {}

@@ -55,6 +55,10 @@ def test_from_warming_to_flushing(gateway: Up, tmp_path: Path) -> None:
     assert brought == {"stored": 1, "present": 2, "expired": 0, "refused": 0}
     assert warmed(gateway, file, tagged) == {"exact": 1}
 
+    wrong = entries(gateway)[0]["id"]
+    marked = json.loads(at(gateway, "cache", "feedback", "wrong", "--entry", wrong))
+    assert marked == {"entry": wrong, "evicted": True, "counted": False}
+    assert json.loads(at(gateway, "cache", "precision"))["hits"] == 0
     longer = json.loads(at(gateway, "cache", "extend", "--ttl", "9000", "--entry", entries(gateway)[0]["id"]))
     assert longer == {"extended": 1}
     at(gateway, "cache", "flush", "--model", "demo/echo")
@@ -64,6 +68,9 @@ def test_from_warming_to_flushing(gateway: Up, tmp_path: Path) -> None:
 def test_what_is_said_wrongly(gateway: Up) -> None:
     """A wrong argument is code 2; what the gateway refuses is its own sentence, code 1."""
     assert "--entry ID" in at(gateway, "cache", "extend", "--ttl", "60", code=2)
+    assert "--entry ID" in at(gateway, "cache", "feedback", "wrong", code=2)
+    assert "no such cached answer" in at(gateway, "cache", "feedback", "wrong", "--entry", "x", code=1)
+    assert "x-helix-request-id" in at(gateway, "cache", "feedback", "right", "--request", "x", code=1)
     assert "--most-used" in at(gateway, "cache", "show", "--most-used", "--tag", "a", code=2)
     assert "--entry alone" in at(gateway, "cache", "flush", "--entry", "a", "--tag", "b", code=2)
     assert "helix.cache.mode" in at(gateway, "cache", "similar", "a text", code=1)  # this one has no semantic tier

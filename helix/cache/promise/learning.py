@@ -42,6 +42,20 @@ class Comparison(Protocol):
         ...
 
 
+class Counted(Protocol):
+    """What counts somewhere: a Decision, or one that was remembered."""
+
+    @property
+    def scope(self) -> str:
+        """In which scope."""
+        ...
+
+    @property
+    def bin(self) -> int:
+        """In which bin of its tally."""
+        ...
+
+
 class Verdict(Enum):
     """Whether an answer is the same as what the upstream says now."""
 
@@ -188,8 +202,8 @@ class Learning:
         """Take note that a decision's answer was given."""
         self._everywhere.add(f"a{decision.bin}")
 
-    def checked(self, decision: Decision, verdict: Verdict, *, was_served: bool) -> None:
-        """Take note of how the proposal of a decision compares with what the upstream said."""
+    def checked(self, decision: Counted, verdict: Verdict, *, was_served: bool) -> None:
+        """Take note of how the proposal of a decision compares with what the upstream, or somebody, said."""
         state = self._scopes.get(decision.scope)
         for one in (state, self._everywhere if was_served else None):
             if one is not None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from helix.cache.promise.answers import Answers, digest_of, text_of
+from helix.cache.promise.given import Given
 from helix.cache.promise.learning import COMPARED, Decision, Learning, Verdict, evidence_of
 from helix.cache.promise.vote import Neighbour
 from helix.kernel.types import NO_EVIDENCE, CacheStore, Embedder, Entry
 
-__all__ = ["teach", "teach_wrong"]
+__all__ = ["teach", "teach_said"]
 
 _MOST_COMPARED = 4
 """Groups of which one answer is fetched and compared; the others are known to be others, or stay unknown."""
@@ -64,13 +65,19 @@ async def teach(
     return found
 
 
-async def teach_wrong(learning: Learning, decision: Decision, *, store: CacheStore) -> None:
-    """Note that the answer that was given was wrong, as somebody said who saw it. Raises BackendUnavailable."""
-    learning.checked(decision, Verdict.OTHER, was_served=True)
-    for neighbour in decision.serves[:1]:
-        evidence = evidence_of(neighbour, Verdict.OTHER)
-        if evidence is not None:
-            await store.learn(neighbour.candidate.entry_id, evidence)
+async def teach_said(learning: Learning, given: Given, verdict: Verdict, *, store: CacheStore) -> None:
+    """Note what somebody said who saw an answer. Raises BackendUnavailable.
+
+    A wrong one counts among the checks. A right one speaks for its entry alone: nobody was chosen by chance to say so,
+    and rates would look better than they are.
+    """
+    if verdict is Verdict.SAME:
+        await store.learn(given.entry, given.right)
+        return
+    if not learning.knows(given.scope):
+        await learning.recall(given.scope, store)
+    learning.checked(given, verdict, was_served=True)
+    await learning.flush(store, given.scope)
 
 
 def _of_interest(decision: Decision) -> list[Neighbour]:
