@@ -39,7 +39,7 @@ async def api(serve: Callable[..., Awaitable[str]]) -> AsyncIterator[Api]:
             base_url = await serve(admin.build(authorize=authorize, **backends))
             headers = {"authorization": f"Bearer {MASTER}"}
             return await stack.enter_async_context(
-                httpx.AsyncClient(base_url=base_url, headers=headers, trust_env=False)
+                httpx.AsyncClient(base_url=base_url, headers=headers, trust_env=False, timeout=60.0)
             )
 
         yield start

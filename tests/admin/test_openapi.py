@@ -15,6 +15,7 @@ from starlette.routing import Route
 from helix import __version__, admin
 from helix.admit.redis import RedisKeyStore
 from helix.budget.redis import RedisLedger
+from helix.cache import CacheMiddleware
 from helix.cache.contents import CacheContents
 from helix.cache.redis import RedisCacheStore
 from helix.kernel.types import Limit, Money
@@ -46,16 +47,17 @@ async def client(api: Api, redis_url: str, redis_prefix: str, tmp_path: Path) ->
         NAMES, [row(cache_status="exact", redactions={"PERSON": 1}, redact_outcome="redacted", stream=True)], "t1"
     )
     await put(cache, 1, text="Where is it?")
+    stage = CacheMiddleware(admin.build(authorize=authorize), store=cache, embedder=Letters())
     yield await api(
         keys=keys,
         ledger=ledger,
         limits=[Limit("everybody", "day", Money.from_usd(1), "everybody")],
-        cache=CacheContents(cache.catalog, embedder=Letters()),
+        cache=CacheContents(cache.catalog, embedder=Letters(), stage=lambda: stage),
         log=RequestLog(store),
         redact=partial(explain, PresidioDetector()),
         checks={"clickhouse": store.ping},
     )
-    for backend in (keys, ledger, cache, store):
+    for backend in (stage, keys, ledger, cache, store):
         await backend.close()
 
 
@@ -131,6 +133,10 @@ async def test_replies_are_as_the_document_says(client: httpx.AsyncClient) -> No
         ("POST", "/helix/cache/similar", "", {"text": ""}),
         ("POST", "/helix/cache/extend", "", {"ttl_seconds": 60, "most_used": 5}),
         ("POST", "/helix/cache/extend", "", {"ttl_seconds": 60}),
+        ("POST", "/helix/cache/feedback", "", {"verdict": "right", "entry": f"{1:040x}"}),
+        ("POST", "/helix/cache/feedback", "", {"verdict": "wrong", "request_id": "x"}),
+        ("POST", "/helix/cache/feedback", "", {"verdict": "wrong"}),
+        ("GET", "/helix/cache/precision", "", None),
         ("DELETE", "/helix/cache", "?namespace=&dry_run=true", None),
         ("DELETE", "/helix/cache", "?all=true", None),
         ("DELETE", "/helix/cache", "", None),
