@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import orjson
 
@@ -23,6 +24,35 @@ MAX_NAMES = 4096
 """Names whose members are remembered; a caller can make up any number that a pattern matches."""
 
 TABLE_NAME = "model_prices_and_context_window_backup.json"
+
+
+class Rows(NamedTuple):
+    """What a table's file says: prices and providers by name, and which keys are prices. Shared, never changed."""
+
+    prices: Mapping[str, ModelPrice]
+    providers: Mapping[str, str]
+    keys: frozenset[str]
+
+
+@lru_cache(maxsize=1)  # gateways of one process read it once
+def _read(file: Path, changed_ns: int) -> Rows:
+    """Read a table's file, as it is since `changed_ns`. Raises ValueError for what is no such table."""
+    prices: dict[str, ModelPrice] = {}
+    providers: dict[str, str] = {}
+    families: dict[str, str] = {}
+    try:
+        rows = orjson.loads(file.read_bytes())
+        for name, row in rows.items():
+            if name != "sample_spec" and (price := read_row(row, name)) is not None:
+                prices[name] = price
+                providers[name] = row.get("litellm_provider") or ""
+                families[name] = provider_of(row)
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"the price table {file.name} cannot be read: {error}") from None
+    # LiteLLM prices "deepseek-chat" by "deepseek/deepseek-chat" where there are both.
+    for name in [name for name in prices if "/" not in name]:
+        prices[name] = prices.get(f"{families[name]}/{name}", prices[name])
+    return Rows(prices, providers, frozenset(key for row in rows.values() for key in row if "cost" in key))
 
 
 class PriceTable:
@@ -45,31 +75,14 @@ class PriceTable:
 
     @classmethod
     def load(cls, path: Path | str | None = None, *, custom: Mapping[str, ModelPrice] | None = None) -> PriceTable:
-        """Read a table from a file, by default the one that comes with LiteLLM; takes some 0.25 s, no network.
+        """Read a table from a file, by default the one that comes with LiteLLM; no network.
 
-        Without LiteLLM there are the custom prices alone. Raises ValueError for a file that is no such table, OSError
+        The first time takes some 0.25 s. Without LiteLLM there are the custom prices alone. Raises ValueError for a file that is no such table, OSError
         for one that cannot be read.
         """
         file = Path(path) if path is not None else bundled_table()
-        prices: dict[str, ModelPrice] = {}
-        providers: dict[str, str] = {}
-        families: dict[str, str] = {}
-        keys: set[str] = set()
-        if file is not None:
-            try:
-                rows = orjson.loads(file.read_bytes())
-                for name, row in rows.items():
-                    if name != "sample_spec" and (price := read_row(row, name)) is not None:
-                        prices[name] = price
-                        providers[name] = row.get("litellm_provider") or ""
-                        families[name] = provider_of(row)
-            except (ValueError, AttributeError) as error:
-                raise ValueError(f"the price table {file.name} cannot be read: {error}") from None
-            # LiteLLM prices "deepseek-chat" by "deepseek/deepseek-chat" where there are both.
-            for name in [name for name in prices if "/" not in name]:
-                prices[name] = prices.get(f"{families[name]}/{name}", prices[name])
-            keys = {key for row in rows.values() for key in row if "cost" in key}
-        return cls({**prices, **(custom or {})}, providers=providers, price_keys=keys)
+        rows = Rows({}, {}, frozenset()) if file is None else _read(file, file.stat().st_mtime_ns)
+        return cls({**rows.prices, **(custom or {})}, providers=rows.providers, price_keys=rows.keys)
 
     def over(self, custom: Mapping[str, ModelPrice]) -> PriceTable:
         """The same table with other prices laid over it."""
