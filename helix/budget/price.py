@@ -77,8 +77,8 @@ class PriceTable:
     def load(cls, path: Path | str | None = None, *, custom: Mapping[str, ModelPrice] | None = None) -> PriceTable:
         """Read a table from a file, by default the one that comes with LiteLLM; no network.
 
-        The first time takes some 0.25 s. Without LiteLLM there are the custom prices alone. Raises ValueError for a file that is no such table, OSError
-        for one that cannot be read.
+        The first time takes some 0.25 s. Without LiteLLM there are the custom prices alone. Raises ValueError for a
+        file that is no such table, OSError for one that cannot be read.
         """
         file = Path(path) if path is not None else bundled_table()
         rows = Rows({}, {}, frozenset()) if file is None else _read(file, file.stat().st_mtime_ns)
