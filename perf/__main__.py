@@ -82,8 +82,7 @@ NAMES: dict[str, Measure] = {
     "embed": lambda place, options: embed.measure(options.data),
     "bound": lambda place, options: bound.measure(options.data),
     "stampede": lambda place, options: stampede.measure(place, options.count or 200),
-    "semcache": lambda place, options: semcache.measure(options.data),
-    "semcache_stream": lambda place, options: semcache.stream.measure(options.data),
+    "semcache": lambda place, options: semcache.measure(options.data, options.seed),
     "race": lambda place, options: race.measure(place.folder),
     "ledger": lambda place, options: ledger.measure(place.folder, options.count or 1_000_000),
     "million": lambda place, options: million.measure(place.folder, options.entries),
@@ -97,7 +96,6 @@ _ON_ALL_CPUS = {
     "roundtrip",
     "embed",
     "semcache",
-    "semcache_stream",
     "million",
     "ledger",
     "stampede",
@@ -113,11 +111,7 @@ def main() -> int:
     options = _arguments()
     names = [options.name]
     if options.name == "all":
-        left_out = (
-            _NOT_IN_ALL
-            if options.data.is_dir()
-            else _NOT_IN_ALL | {"bound", "pii", "embed", "semcache", "semcache_stream"}
-        )
+        left_out = _NOT_IN_ALL if options.data.is_dir() else _NOT_IN_ALL | {"bound", "pii", "embed", "semcache"}
         names = [name for name in NAMES if name not in left_out]
     results: dict[str, Any] = {}
     cpus = sorted(os.sched_getaffinity(0))
@@ -210,7 +204,7 @@ def _arguments() -> Options:
         help="pii, embed, semcache: the folder with their texts; all leaves them out without",
     )
     parser.add_argument("--entries", type=int, default=1_000_000, help="million: how many answers, 10,000 or more")
-    parser.add_argument("--seed", type=int, default=0, help="roundtrip: other conversations")
+    parser.add_argument("--seed", type=int, default=0, help="roundtrip: other conversations; semcache: other orders")
     parser.add_argument("--strategy", choices=["placeholder", "surrogate"], default="placeholder", help="roundtrip")
     parser.add_argument("--out", type=Path, help="write the JSON object to this file too")
     options = parser.parse_args()

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from perf.pii.show import show as show_pii
-from perf.semcache.show import show_pairs
+from perf.semcache.show import show_pairs, show_streams
 
 __all__ = ["show"]
 
@@ -30,6 +30,7 @@ def show(name: str, result: Mapping[str, Any]) -> None:
         show_pii(console, result)
     elif name == "semcache":
         show_pairs(console, result["pairs"])
+        show_streams(console, result["streams"])
     elif not blocks and "gateways" not in result:
         _pairs(console, result)
     for one in result.get("targets", ()):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -37,15 +35,9 @@ _RIGHT_AT_LEAST = {"contraction": 0.95, "filler": 0.95, "paraphrase": 0.95, "typ
 _MOST_MS = 0.2
 
 
-def measure(data: Path) -> dict[str, Any]:
+async def measure(data: Path, embedder: Remembered) -> dict[str, Any]:
     """Shares served by each system, by set and kind; what each guard costs, and what it alone stops."""
-    os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    return asyncio.run(_measure(read_pairs(data)))
-
-
-async def _measure(sets: Mapping[str, list[Pair]]) -> dict[str, Any]:
-    embedder = Remembered()
-    await embedder.open()
+    sets = read_pairs(data)
     served: dict[str, Any] = {}
     near: list[Pair] = []
     for name, pairs in sets.items():
@@ -56,7 +48,6 @@ async def _measure(sets: Mapping[str, list[Pair]]) -> dict[str, Any]:
         systems["Helix"] = [outcome.is_served for outcome in ours]
         systems["ineligible"] = [outcome.is_ineligible for outcome in ours]
         served[name] = _by_kind(pairs, systems)
-    await embedder.close()
     guards = _guards(near)
     targets = _targets(served)
     targets.append(target("guards, ms of CPU time a candidate", guards["ms"]["all, read before"], at_most=_MOST_MS))

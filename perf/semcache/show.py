@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["show_pairs"]
+__all__ = ["show_pairs", "show_streams"]
 
 
 def show_pairs(console: Console, found: Mapping[str, Any]) -> None:
@@ -34,3 +34,20 @@ def show_pairs(console: Console, found: Mapping[str, Any]) -> None:
         )
         table.add_row(name, f"{1000 * ms:.1f}", *stopped)
     console.print(table)
+
+
+def show_streams(console: Console, found: Mapping[str, Any]) -> None:
+    """Print what was served of each stream, rightly and wrongly, by Helix and by plain cosine."""
+    for name, result in found.items():
+        table = Table(title=f"{name}, streamed: shares of requests", title_justify="left")
+        table.add_column("order")
+        cosines = next(iter(result["orders"].values()))["cosine"]
+        for column in ("requests", "hits", "wrong", "checks", "CPU ms", *(f"cosine {least}" for least in cosines)):
+            table.add_column(column, justify="right")
+        for order, one in result["orders"].items():
+            ours = one["helix"]
+            shares = [f"{ours[part]:.2%}" for part in ("hits", "wrong", "checks")]
+            plain = [f"{part['hits']:.1%}, {part['wrong']:.2%}" for part in one["cosine"].values()]
+            table.add_row(order, f"{one['requests']:,}", *shares, f"{ours['cpu_ms']:.2f}", *plain)
+        console.print(table)
+        console.print("  plain cosine: hits, and wrong ones", highlight=False)

@@ -6,72 +6,73 @@ name, and kept; a hit that is checked is asked upstream as well and counts as a 
 
 from __future__ import annotations
 
-import asyncio
-import json
 import random
 import time
-from array import array
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, TypeAlias
 
+import numpy as np
 import orjson
 
 from helix.cache.directives import Directives
 from helix.cache.eligibility import Eligibility
-from helix.cache.guards import compare
+from helix.cache.guards import Comparison, compare
 from helix.cache.memory import MemoryCacheStore
 from helix.cache.promise.answers import Answers
 from helix.cache.promise.calibration import Calibration
 from helix.cache.promise.learning import Learning, Promise
 from helix.cache.tiers import Asked, Tiers
-from helix.embed import SentenceTransformerEmbedder
 from helix.kernel.lifecycle import Resource
-from helix.kernel.types import CacheStore, Embedder, Entry, Vector
+from helix.kernel.types import CacheStore, Embedder, Entry
 from helix.kernel.wire import CHAT
+from perf.measure import target
+from perf.semcache.systems import Remembered
 
 __all__ = ["measure"]
 
 _COSINES = (0.80, 0.85, 0.90, 0.95)
 _SEGMENT = 1000
-_PER_INTENT = 40
+_PER_INTENT = (20, 40)
+_SHORT = 3000
+_HITS_AT_LEAST = 0.5
 Row = dict[str, str]
+Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 
 
-class Remembered:
-    """An embedder that embeds each text once, so that one file can be streamed in several orders."""
-
-    def __init__(self, embedder: SentenceTransformerEmbedder) -> None:
-        self._embedder = embedder
-        self._known: dict[str, array[float]] = {}
-        self.name, self.dim = embedder.name, embedder.dim
-
-    async def embed(self, texts: Sequence[str]) -> Sequence[Vector]:
-        """The vectors, each made by the real embedder at first use."""
-        for text in texts:
-            if text not in self._known:
-                (vector,) = await self._embedder.embed([text])
-                self._known[text] = array("f", vector)
-        return [self._known[text] for text in texts]
+def orders(rows: Sequence[Row], seed: int) -> dict[str, list[Row]]:
+    """The orders in which the rows are streamed; `seed` shuffles."""
+    rng = random.Random(seed)
+    shuffled = rng.sample(rows, len(rows))
+    intents = list(dict.fromkeys(row["intent"] for row in rows))
+    rng.shuffle(intents)
+    found = {"in order": list(rows)}
+    for most in _PER_INTENT:
+        found[f"in order, {most} of each intent"] = _first(rows, most)
+    found["intents shuffled"] = sorted(rows, key=lambda row: intents.index(row["intent"]))
+    return found | {"shuffled": shuffled, f"shuffled, first {_SHORT:,}": shuffled[:_SHORT]}
 
 
-def orders(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """The orders in which the rows are streamed."""
-    shuffled = list(rows)
-    random.Random(0).shuffle(shuffled)
-    taken: dict[str, int] = {}
-    blocks = []
+def _first(rows: Sequence[Row], most: int) -> list[Row]:
+    """The first rows of each intent, in their order."""
+    taken: Counter[str] = Counter()
+    found = []
     for row in rows:
-        taken[row["intent"]] = taken.get(row["intent"], 0) + 1
-        if taken[row["intent"]] <= _PER_INTENT:
-            blocks.append(row)
-    found = {"in order": list(rows), "in order, first 3,000": list(rows[:3000])}
-    found[f"in order, {_PER_INTENT} of each intent"] = blocks
-    return found | {"shuffled": shuffled, "shuffled, first 3,000": shuffled[:3000]}
+        taken[row["intent"]] += 1
+        if taken[row["intent"]] <= most:
+            found.append(row)
+    return found
 
 
 async def stream(
-    rows: Sequence[Row], embedder: Embedder, store: CacheStore, promise: Promise, *, seed: int = 0
+    rows: Sequence[Row],
+    embedder: Embedder,
+    store: CacheStore,
+    promise: Promise,
+    compared: Callable[[str, str], Comparison],
+    *,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Send rows through the tiers; shares of all requests, in all and by thousand."""
     calibration = Calibration.packaged(embedder.name)
@@ -79,7 +80,7 @@ async def stream(
         Resource.borrowed(store),
         Resource.borrowed(embedder),
         mode="semantic",
-        learning=lambda name: Learning(promise, calibration, compare, random=random.Random(seed)),
+        learning=lambda name: Learning(promise, calibration, compared, random=random.Random(seed)),
         semantic_timeout_seconds=60.0,
         eligibility=Eligibility(),
         secret="",
@@ -108,55 +109,53 @@ async def stream(
     }
 
 
-async def plain(rows: Sequence[Row], embedder: Embedder, threshold: float) -> dict[str, Any]:
-    """The same with the nearest question's cosine alone."""
-    store = MemoryCacheStore(max_entries=len(rows) + 1, max_bytes=1 << 30)
-    outcomes = []
-    for at, row in enumerate(rows):
-        (vector,) = await embedder.embed([row["q"]])
-        near = await store.near("s", vector, count=1)
-        entry = await store.get(near[0].entry_id) if near and near[0].similarity >= threshold else None
-        if entry is None:
-            key = f"{at:040x}"
-            await store.put(
-                key, _entry(key, row["intent"]), ttl_seconds=86_400.0, scope="s", text=row["q"], vector=vector
-            )
-        outcomes.append((entry is not None, entry is not None and _intent(entry) != row["intent"], False))
-    return _shares(outcomes)
+def plain(rows: Sequence[Row], vectors: Floats) -> dict[str, dict[str, float]]:
+    """The same with the nearest question's cosine alone, by the least cosine that is served."""
+    kept = np.zeros((len(_COSINES), len(rows)), dtype=bool)
+    outcomes: list[list[tuple[bool, bool, bool]]] = [[] for _ in _COSINES]
+    for start in range(0, len(rows), _SEGMENT):
+        part = vectors[start : start + _SEGMENT] @ vectors.T
+        for at, near in enumerate(part, start):
+            for number, least in enumerate(_COSINES):
+                earlier = np.where(kept[number, :at], near[:at], -1.0)
+                nearest = int(earlier.argmax()) if at else -1
+                hit = nearest >= 0 and bool(earlier[nearest] >= least)
+                kept[number, at] = not hit
+                outcomes[number].append((hit, hit and rows[nearest]["intent"] != rows[at]["intent"], False))
+    return {f"{least:.2f}": _share(part) for least, part in zip(_COSINES, outcomes, strict=True)}
 
 
-def measure(data: Path, *, max_false_hit_rate: float = 0.01, seeds: int = 1) -> dict[str, Any]:
-    """Stream the file of banking77 in each order, with the promise and with plain cosine."""
-    rows = [json.loads(line) for line in (data / "semcache" / "banking77_dev.jsonl").read_text().splitlines()]
-    return asyncio.run(_measure(rows, Promise(max_false_hit_rate=max_false_hit_rate), seeds))
+async def measure(rows: Sequence[Row], embedder: Remembered, *, seed: int = 0) -> dict[str, Any]:
+    """Stream rows of `q` and `intent` in each order, with Helix as it is configured by default and with plain cosine.
+
+    Texts are embedded once, and each pair of them compared once, for all orders.
+    """
+    promise = Promise()
+    compared = cache(compare)
+    found: dict[str, Any] = {}
+    for name, ordered in orders(rows, seed).items():
+        store = MemoryCacheStore(max_entries=len(ordered) + 1, max_bytes=1 << 30)
+        vectors = np.array(await embedder.embed([row["q"] for row in ordered]), dtype=np.float32)
+        ours = await stream(ordered, embedder, store, promise, compared, seed=seed)
+        found[name] = {"requests": len(ordered), "helix": ours, "cosine": plain(ordered, vectors)}
+    whole = found["in order"]["helix"]
+    return {
+        "orders": found,
+        "targets": [
+            target("in order: wrong answers, share of requests", whole["wrong"], at_most=promise.max_false_hit_rate),
+            target("in order: hits, share of requests", whole["hits"], at_least=_HITS_AT_LEAST),
+        ],
+    }
 
 
-async def _measure(rows: Sequence[Row], promise: Promise, seeds: int) -> dict[str, Any]:
-    real = SentenceTransformerEmbedder()
-    await real.open()
-    embedder = Remembered(real)
-    found: dict[str, Any] = {"max_false_hit_rate": promise.max_false_hit_rate, "confidence": promise.confidence}
-    for name, ordered in orders(rows).items():
-        runs = []
-        for seed in range(seeds):
-            store = MemoryCacheStore(max_entries=len(rows) + 1, max_bytes=1 << 30)
-            runs.append(await stream(ordered, embedder, store, promise, seed=seed))
-        found[name] = {
-            "requests": len(ordered),
-            "helix": runs,
-            "cosine": {f"{least:.2f}": await plain(ordered, embedder, least) for least in _COSINES},
-        }
-    await real.close()
-    return found
+def _share(outcomes: Sequence[tuple[bool, bool, bool]]) -> dict[str, float]:
+    hits, wrong, checks = (sum(column) / len(outcomes) for column in zip(*outcomes, strict=True))
+    return {"hits": hits, "wrong": wrong, "checks": checks}
 
 
 def _shares(outcomes: Sequence[tuple[bool, bool, bool]]) -> dict[str, Any]:
-    def of(part: Sequence[tuple[bool, bool, bool]]) -> dict[str, float]:
-        hits, wrong, checks = (sum(column) / len(part) for column in zip(*part, strict=True))
-        return {"hits": hits, "wrong": wrong, "checks": checks}
-
     parts = [outcomes[at : at + _SEGMENT] for at in range(0, len(outcomes), _SEGMENT)]
-    return of(outcomes) | {"by_thousand": [of(part) for part in parts]}
+    return _share(outcomes) | {"by_thousand": [_share(part) for part in parts]}
 
 
 def _entry(key: str, intent: str) -> Entry:
