@@ -34,8 +34,8 @@ _BETS = (0.0, 0.3, 0.6)
 """Risks that the gambler bets on, as shares of the promised one, each with an equal stake.
 
 A stake on a risk that is not the true one is lost, so they are few, and where the test decides: the largest risk that n
-trials can refute is the q at which n times its Kullback-Leibler divergence from the promised one is the evidence needed.
-Of a promise of 1 % at a confidence of 0.9 that is next to nothing at 240 trials, 0.3 at 700, and 0.6 at 2,500.
+trials can refute is the q at which n times its Kullback-Leibler divergence from the promised one is what is needed. Of
+a promise of 1 % at a confidence of 0.9 that is next to nothing at 240 trials, 0.3 at 700, and 0.6 at 2,500.
 """
 
 
