@@ -10,10 +10,10 @@ from urllib.parse import urlencode
 import gradio as gr
 
 from helix.console.feed import Feed, FeedError
-from helix.console.format import count, short_count
+from helix.console.format import count, percent, short_count
 from helix.console.render import card, escape, notice
 
-__all__ = ["cache_section", "entries", "held"]
+__all__ = ["cache_section", "entries", "held", "marked", "precise"]
 
 Json: TypeAlias = Mapping[str, Any]
 
@@ -63,14 +63,14 @@ def cache_section(feed: Feed) -> None:
         except FeedError as error:
             return notice(str(error)), gr.update(visible=False)
         if not amount:
-            return _said("Nothing would be removed."), gr.update(visible=False)
-        return _said(f"{count(amount)} would be removed."), gr.update(visible=True, value=f"Remove {count(amount)}")
+            return _sentence("Nothing would be removed."), gr.update(visible=False)
+        return _sentence(f"{count(amount)} would be removed."), gr.update(visible=True, value=f"Remove {count(amount)}")
 
     async def removed(chosen: str, said: str) -> tuple[str, str, Any]:
         try:
             amount = await _removed(feed, chosen, said, dry_run=False)
             return (
-                _said(f"{count(amount)} removed."),
+                _sentence(f"{count(amount)} removed."),
                 entries(await _rows(feed, "Latest", "")),
                 gr.update(visible=False),
             )
@@ -101,6 +101,26 @@ def held(stats: Json) -> str:
         f'<span class="hx-dim"><b data-metric="cache_entries">{count(stats["entries"])}</b> entries, '
         f"{about}{short_count(stats['bytes'] or 0)}B</span>",
     )
+
+
+def precise(found: Json) -> str:
+    """How right answers from near have been."""
+    if found["precision"] is None:
+        inner = f"{count(found['hits'])} given, none was checked or marked yet"
+    else:
+        inner = (
+            f'<b data-metric="precision">{percent(found["precision"])}</b> right, 95 % interval '
+            f"{percent(found['precision_low'])} to {percent(found['precision_high'])} · {count(found['hits'])} given, "
+            f"{count(found['checks'])} checked or marked, {count(found['wrong'])} wrong"
+        )
+    return card("Answers from near", f'<p class="hx-none">{inner}</p>')
+
+
+def marked(told: Json) -> str:
+    """What came of marking an answer wrong."""
+    if not told["counted"]:
+        return _sentence("The answer was marked before" + (", and is removed now." if told["evicted"] else "."))
+    return _sentence("Marked wrong: the answer " + ("is removed." if told["evicted"] else "was gone already."))
 
 
 def entries(rows: Sequence[Json]) -> str:
@@ -138,7 +158,8 @@ def _time(written: str) -> str:
     return f'<time title="{at.isoformat()}">{at.strftime("%d %b %H:%M")}</time>'
 
 
-def _said(text: str) -> str:
+def _sentence(text: str) -> str:
+    """A sentence that tells what was done."""
     return f'<p class="hx-none" role="status">{escape(text)}</p>'
 
 

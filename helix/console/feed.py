@@ -14,7 +14,14 @@ TIMEOUT_SECONDS = 10.0
 
 
 class FeedError(Exception):
-    """The administration API did not answer as it should; the message is for people to read."""
+    """The administration API did not answer as it should; the message is for people to read.
+
+    `status` is the reply's HTTP status; 0 without one.
+    """
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Feed:
@@ -69,7 +76,7 @@ class Feed:
         except httpx.HTTPError as error:
             raise FeedError(f"The administration API cannot be reached ({type(error).__name__}).") from None
         if reply.status_code != 200:
-            raise FeedError(_message(reply))
+            raise FeedError(_message(reply), reply.status_code)
         try:
             return reply.json()
         except ValueError:

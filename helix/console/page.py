@@ -12,7 +12,7 @@ import gradio as gr
 from starlette.applications import Starlette
 
 from helix.console import render
-from helix.console.cache import cache_section
+from helix.console.cache import cache_section, marked, precise
 from helix.console.chart import activity as activity_chart
 from helix.console.feed import Feed, FeedError
 from helix.console.redaction import explained
@@ -30,6 +30,12 @@ WINDOWS: Mapping[str, tuple[str, str, float]] = {
     "7 d": ("7d", "7 days", 60.0),
 }
 _SIGN_OUT = '<form method="post" action="logout"><button type="submit" class="hx-out">Sign out</button></form>'
+# Rows come and go with each update; their table's box stays.
+_ON_WRONG = """element.addEventListener('click', event => {
+  const button = event.target.closest('[data-wrong]');
+  if (!button) return;
+  trigger('click', {request: button.dataset.wrong});
+});"""
 _HEAD = """<link rel="icon" href="{icon}">
 <script>
 (() => {
@@ -58,25 +64,28 @@ def overview_page(feed: Feed) -> Starlette:
         with gr.Row(elem_classes="hx-row even"):
             redactions = gr.HTML("", elem_id="hx-redactions")
             models = gr.HTML("", elem_id="hx-models")
-        latest = gr.HTML("", elem_id="hx-requests")
+        precision = gr.HTML("", elem_id="hx-precision")
+        said = gr.HTML("", elem_id="hx-marked")
+        latest = gr.HTML("", elem_id="hx-requests", js_on_load=_ON_WRONG)
         with gr.Row(elem_classes="hx-row"):
             text = gr.Textbox(label="Try redaction", lines=3, max_length=20_000, elem_id="hx-try")
             ask = gr.Button("Explain", elem_id="hx-explain", scale=0)
         findings = gr.HTML("", elem_id="hx-explained")
         cache_section(feed)
-        outputs = [status, tiles, activity, latency, redactions, models, latest]
+        outputs = [status, tiles, activity, latency, redactions, models, precision, latest]
 
         async def refresh(chosen: str, request: gr.Request) -> list[Any]:
             span, name, max_age_seconds = WINDOWS[chosen]
             try:
                 overview = await feed.get(f"/helix/overview?since={span}", max_age_seconds=max_age_seconds)
                 page = await feed.get(f"/helix/requests?limit={LATEST}&since={span}", max_age_seconds=1.5)
+                near = await nearness()
             except FeedError as error:
-                return [render.status(datetime.now(UTC), is_live=False), render.notice(str(error)), *[""] * 5]
+                return [render.status(datetime.now(UTC), is_live=False), render.notice(str(error)), *[""] * 6]
             until = datetime.fromisoformat(overview["until"])
             live = render.status(until, is_live=True)
             if not overview["requests"]:
-                return [live, render.empty(_origin(request), name), *[""] * 5]
+                return [live, render.empty(_origin(request), name), *[""] * 6]
             return [
                 live,
                 render.tiles(overview),
@@ -84,8 +93,26 @@ def overview_page(feed: Feed) -> Starlette:
                 render.latency(overview),
                 render.redactions(overview),
                 render.models(overview),
+                near,
                 requests_table(page["data"]),
             ]
+
+        async def nearness() -> str:
+            try:
+                return precise(await feed.get("/helix/cache/precision", max_age_seconds=1.5))
+            except FeedError as error:
+                if error.status == 404:  # there is no cache
+                    return ""
+                raise
+
+        async def mark(event: gr.EventData) -> str:
+            try:
+                body = {"verdict": "wrong", "request_id": str(event.request)}
+                return marked(await feed.post("/helix/cache/feedback", body))
+            except FeedError as error:
+                return render.notice(str(error))
+
+        latest.click(mark, None, said, queue=False, show_progress="hidden", api_visibility="private")
 
         async def explain(given: str) -> str:
             try:

@@ -51,7 +51,7 @@ def _request(row: Json) -> str:
         _model(row["model"], row["response_model"]),
         f'<span title="{escape(key)}">{escape(key)}</span>',
         _status(row["status"], row["error_code"]),
-        _cache(row["cache"], row["cache_similarity"]),
+        _cache(row["cache"], row["cache_similarity"]) + (_wrong(id) if row["cache"] == "semantic" else ""),
         f'<span title="{escape(kinds)}">{escape(kinds)}</span>',
         f"{count(row['input_tokens'])} → {count(row['output_tokens'])}" if used else "",
         _cost(row["cost_usd"], row["saved_usd"]),
@@ -59,6 +59,11 @@ def _request(row: Json) -> str:
     )
     tds = "".join(f'<td class="{kind}">{cell}</td>' for kind, cell in zip(_COLUMNS.values(), cells, strict=True))
     return f'<tr data-request="{id}">{tds}</tr>'
+
+
+def _wrong(id: str) -> str:
+    """The button of an answer from near; `id` is escaped."""
+    return f'<button type="button" class="hx-wrong" data-wrong="{id}" title="Remove the answer">wrong answer</button>'
 
 
 def _model(asked: str, answered: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,12 +21,15 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from helix import admin, console
+from helix.cache import CacheMiddleware
 from helix.cache.contents import CacheContents
+from helix.cache.promise.given import Given, remember
+from helix.cache.promise.learning import EVERYWHERE, Promise
 from helix.cache.redis import RedisCacheStore
 from helix.console.format import count, percent, usd
 from helix.kernel.errors import BackendUnavailable, Unauthenticated
 from helix.kernel.exchange import credential_of
-from helix.kernel.types import Principal, Scope
+from helix.kernel.types import Evidence, Principal, Scope
 from helix.redact import Policy, explain
 from helix.telemetry.clickhouse import ClickHouse
 from helix.telemetry.log import RequestLog
@@ -113,7 +117,9 @@ async def browser(
     redact = partial(explain, FixedDetector(PERSON=["Jane <b>"]), policy=Policy({}, "placeholder"))
     log = RequestLog(Breakable(store, outage))
     cache = RedisCacheStore(redis_url, prefix=redis_prefix, timeout_seconds=30)
-    contents = CacheContents(cache.catalog, embedder=Letters())
+    inside = Starlette()  # nobody asks through it
+    stage = CacheMiddleware(inside, store=cache, embedder=Letters())
+    contents = CacheContents(cache.catalog, embedder=Letters(), stage=lambda: stage)
     api_url = await serve(admin.build(authorize=authorize, log=log, redact=redact, cache=contents))
     built = await asyncio.to_thread(console.build, api_url=api_url, api_key=KEY)
     url = await serve(Starlette(routes=[Mount("/console", app=built)])) + "/console/"
@@ -130,6 +136,7 @@ async def browser(
         page.on("dialog", lambda dialog: made.faults.append("a dialog"))
         yield made
     await built.close()
+    await stage.close()
     await store.close()
     await cache.flush()
     await cache.close()
@@ -284,6 +291,32 @@ async def test_cached_answers_are_counted_before_they_are_removed(browser: Brows
     await browser.page.click("#hx-cache-remove")
     await told(browser, "1 removed.")
     assert [one["id"] for one in (await browser.api.get("/helix/cache/entries")).json()["data"]] == [first]
+    assert browser.faults == []
+
+
+async def test_an_answer_from_near_is_marked_wrong(browser: Browser) -> None:
+    """The button of its row removes it and counts it, once; the precision is the API's. Other rows have no button."""
+    entry = await put(browser.cache, 1, text="Where is it?")
+    near = row(cache_status="semantic", cache_entry=entry, cache_similarity=0.97)
+    request = near[NAMES.index("request_id")]
+    await remember(Given(entry, time.time(), "s@letters", 20, Evidence(), request), browser.cache)
+    window = int(time.time() / (Promise().window_days * 86_400))
+    await browser.cache.tally(f"{EVERYWHERE}:{window}", {"n": 50, "a20": 40, "c20": 9}, ttl_seconds=60)
+    await browser.record(near, row(cache_status="exact"))
+    await browser.sign_in()
+    await browser.page.wait_for_selector("[data-wrong]")
+    assert await browser.page.locator("[data-wrong]").count() == 1
+    assert await browser.metric("precision") == percent(1.0)
+    await browser.page.click(f'[data-wrong="{request}"]')
+    await browser.page.locator("#hx-marked", has_text="the answer is removed").wait_for()
+    assert (await browser.api.get("/helix/cache")).json()["entries"] == 0
+    found = (await browser.api.get("/helix/cache/precision")).json()
+    assert (found["checks"], found["wrong"]) == (10, 1)
+    await browser.page.locator("#hx-precision", has_text=percent(found["precision_low"])).wait_for()
+    assert await browser.metric("precision") == percent(found["precision"]) == percent(0.9)
+    await browser.page.click(f'[data-wrong="{request}"]')
+    await browser.page.locator("#hx-marked", has_text="marked before").wait_for()
+    assert (await browser.api.get("/helix/cache/precision")).json() == found
     assert browser.faults == []
 
 
