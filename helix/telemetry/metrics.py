@@ -33,6 +33,7 @@ OVERHEAD_BUCKETS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.
     _SAVED,
     _BUDGET_REFUSED,
     _CACHE,
+    _VETO,
     _REDACTIONS,
     _RESTORED,
     _REDACT_OUTCOME,
@@ -52,6 +53,7 @@ OVERHEAD_BUCKETS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.
         "saved_nano_usd",
         "budget_refused",
         "cache_status",
+        "cache_veto",
         "redactions",
         "restored",
         "redact_outcome",
@@ -133,6 +135,7 @@ class Metrics:
         self._models: dict[str, _Model] = {}
         self._errors: dict[str, int] = {}
         self._cache: dict[str, int] = {}
+        self._vetoes: dict[str, int] = {}
         self._redactions: dict[str, int] = {}
         self._redact_outcomes: dict[str, int] = {}
         self._leaks: dict[str, int] = {}
@@ -157,6 +160,8 @@ class Metrics:
         model.saved += row[_SAVED]
         if row[_CACHE]:
             _add(self._cache, row[_CACHE], 1)
+        if row[_VETO]:
+            _add(self._vetoes, row[_VETO], 1)
         if row[_ERROR]:
             _add(self._errors, row[_ERROR], 1)
         for kind, number in row[_REDACTIONS].items():
@@ -210,6 +215,9 @@ class Metrics:
         )
         yield _counter("helix_errors", "Requests that ended in an error.", ("code",), _single(self._errors))
         yield _counter("helix_cache_requests", "What the cache did.", ("status",), _single(self._cache))
+        yield _counter(
+            "helix_cache_vetoes", "Nearest questions that a guard kept apart.", ("guard",), _single(self._vetoes)
+        )
         yield _counter("helix_redactions", "Personal data taken out.", ("entity",), _single(self._redactions))
         yield _counter(
             "helix_redact_requests",

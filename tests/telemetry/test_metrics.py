@@ -135,6 +135,15 @@ def test_words_from_outside(value: object, expected: str) -> None:
     assert token(value) == expected
 
 
+def test_guards_are_counted() -> None:
+    """A nearest question that a guard kept apart counts under the guard's name; a request without one under none."""
+    metrics = Metrics()
+    for values in ({"cache_veto": "numbers"}, {"cache_veto": "numbers"}, {}):
+        metrics.count(make_row(**values))
+    found = {name: value for name, value in samples(metrics).items() if name.startswith("helix_cache_vetoes")}
+    assert found == {"helix_cache_vetoes_total{guard=numbers}": 2}
+
+
 def test_the_precision_of_the_cache_with_its_interval() -> None:
     """What checks have shown of hits from near is told with both ends of its interval; nothing before the first."""
     found = {"checks": 40, "wrong": 1, "precision": 0.975, "precision_low": 0.87, "precision_high": 0.996}
