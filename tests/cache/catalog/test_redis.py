@@ -198,7 +198,7 @@ async def test_namespaces_go_with_their_entries(store: RedisCacheStore, redis_ur
     await asyncio.sleep(0.1)
     await put(store, 5)
     client = Redis.from_url(redis_url)
-    names = dict(await client.zrange(f"{redis_prefix}namespaces", 0, -1, withscores=True))
+    names: dict[Any, Any] = dict(await client.zrange(f"{redis_prefix}namespaces", 0, -1, withscores=True))  # type: ignore[arg-type]  # pairs
     await client.aclose()
     assert set(names) == {b"", b"long", b"longer"}
     assert names[b"longer"] - names[b"long"] > 500_000

@@ -161,9 +161,9 @@ async def test_an_exact_answer_called_wrong_is_replaced_by_one_found_by_nearness
     assert again.json["choices"][0]["message"]["content"] == "answer 2"
 
 
-@pytest.mark.parametrize(("budget", "asked"), [({"per_minute": 6000.0}, 1), ({"per_minute": 0.0}, 0)])
+@pytest.mark.parametrize(("per_minute", "asked"), [(6000.0, 1), (0.0, 0)])
 async def test_the_judge_is_inside_the_budget(
-    budget: dict[str, float], asked: int, provider: Provider, embedder: SentenceTransformerEmbedder
+    per_minute: float, asked: int, provider: Provider, embedder: SentenceTransformerEmbedder
 ) -> None:
     """A miss whose answer leaves a doubt asks the judge, as long as there is money for it."""
     said = {"m": "You can take it with milk.", "judge": "yes"}
@@ -172,7 +172,7 @@ async def test_the_judge_is_inside_the_budget(
         provider,
         store=MemoryCacheStore(),
         embedder=embedder,
-        checks=CheckBudget(**budget),
+        checks=CheckBudget(per_minute=per_minute),
         judge="judge",
         semantic_timeout_seconds=60.0,
     )
