@@ -28,7 +28,7 @@ from helix.cache import CacheMiddleware
 from helix.cache.catalog.quota import Quota
 from helix.cache.contents import CacheContents
 from helix.cache.eligibility import Eligibility
-from helix.cache.promise.calibrating import calibrated
+from helix.cache.promise.calibrating import calibrated, calibrated_by
 from helix.cache.promise.calibration import Calibration
 from helix.cache.promise.checks import CheckBudget
 from helix.cache.promise.learning import Promise
@@ -55,7 +55,7 @@ from helix.telemetry.sink import Sink
 from helix.upstream import Router, Upstream
 from helix.upstream.deployment import Deployment
 
-__all__ = ["Gateway", "Parts", "Store", "build_app", "calibrated"]
+__all__ = ["Gateway", "Parts", "Store", "build_app", "calibrated", "calibrated_by"]
 
 _PAGES = ("/helix/", "/health", "/console", "/metrics")
 

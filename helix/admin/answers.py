@@ -235,6 +235,16 @@ class Precision(Answer):
     precision_high: float | None = Field(description="Upper end.")
 
 
+class Outcomes(Answer):
+    """What traffic has shown of near questions, for calibration."""
+
+    embedder: str
+    outcomes: list[tuple[float, float, bool, float, str]] = Field(
+        description="Cosine similarity, overlap, whether the answers were the same, how many such pairs it stands for, "
+        "and the entry of the request; latest first."
+    )
+
+
 class Carried(Answer):
     """A cached answer as it is kept."""
 

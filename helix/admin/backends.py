@@ -123,6 +123,10 @@ class Cache(Protocol):
         """How right answers from near have been; see `answers.Precision`."""
         ...
 
+    async def outcomes(self) -> Mapping[str, Any]:
+        """What traffic has shown of near questions; see `answers.Outcomes`."""
+        ...
+
 
 class Mark(Protocol):
     """What came of a verdict."""

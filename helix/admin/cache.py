@@ -82,6 +82,10 @@ def cache_endpoints(cache: Cache) -> list[Endpoint]:
         """How right answers from near have been, in all processes, as checks and verdicts tell."""
         return answers.Precision.model_validate(await cache.precision())
 
+    async def cache_outcomes(call: Call) -> answers.Outcomes:
+        """What traffic has shown of near questions, in numbers: `helix cache calibrate --from-traffic` fits them."""
+        return answers.Outcomes.model_validate(await cache.outcomes())
+
     where = "/helix/cache"
     return [
         Endpoint("GET", where, cache_stats, answers.Cache),
@@ -100,6 +104,7 @@ def cache_endpoints(cache: Cache) -> list[Endpoint]:
             errors=(404,),
         ),
         Endpoint("GET", f"{where}/precision", cache_precision, answers.Precision),
+        Endpoint("GET", f"{where}/outcomes", cache_outcomes, answers.Outcomes),
         Endpoint("GET", f"{where}/export", export_cache, answers.CarriedPage, query=sent.ExportQuery),
         Endpoint(
             "POST",

@@ -7,6 +7,7 @@ from hashlib import blake2b
 from typing import Any, Literal, Protocol, TypeAlias
 
 from helix.cache.promise.feedback import Marked
+from helix.cache.promise.fit import LabelledPair
 from helix.cache.whose import Whose
 from helix.kernel.errors import InvalidRequest, NotFound
 from helix.kernel.types import CacheCatalog, Embedder, Listed, Loaded, Packed, Selection
@@ -15,7 +16,7 @@ __all__ = ["CacheContents"]
 
 
 class Stage(Protocol):
-    """What is needed of the stage whose answers these are. Both raise BackendUnavailable."""
+    """What is needed of the stage whose answers these are. All raise BackendUnavailable."""
 
     async def mark(self, verdict: Literal["right", "wrong"], *, request: str = "", entry: str = "") -> Marked:
         """Mark an answer. Raises NotFound."""
@@ -23,6 +24,10 @@ class Stage(Protocol):
 
     async def precision(self) -> Mapping[str, Any]:
         """How right answers from near have been."""
+        ...
+
+    async def outcomes(self) -> tuple[str, list[LabelledPair]]:
+        """What traffic has shown of near questions, and by which embedder."""
         ...
 
 
@@ -128,6 +133,12 @@ class CacheContents:
     async def precision(self) -> Mapping[str, Any]:
         """How right answers from near have been, in all processes (promise/precision.py)."""
         return await self._staged().precision()
+
+    async def outcomes(self) -> Mapping[str, Any]:
+        """What traffic has shown of near questions (promise/outcomes.py), latest first; numbers, no text."""
+        embedder, found = await self._staged().outcomes()
+        rows = [(one.similarity, one.overlap, one.same, one.weight, one.cluster) for one in found]
+        return {"embedder": embedder, "outcomes": rows}
 
     def _staged(self) -> Stage:
         stage = self._stage()

@@ -22,6 +22,7 @@ from helix.cache.promise.answers import Answers
 from helix.cache.promise.calibration import Calibration
 from helix.cache.promise.checks import CheckBudget, ask_inside, judged_by
 from helix.cache.promise.feedback import Marked
+from helix.cache.promise.fit import LabelledPair
 from helix.cache.promise.learning import Learning, Promise, Verdict
 from helix.cache.replay import Reply
 from helix.cache.stampede import Part, Sharing, Stampede
@@ -176,6 +177,13 @@ class CacheMiddleware:
     async def precision(self) -> Mapping[str, Any]:
         """How right hits from near have been in all processes, with a 95 % interval. Raises BackendUnavailable."""
         return await self._tiers.precision()
+
+    async def outcomes(self) -> tuple[str, list[LabelledPair]]:
+        """What traffic has shown of near questions, and by which embedder, for calibration: numbers, no text.
+
+        Raises BackendUnavailable.
+        """
+        return await self._tiers.outcomes()
 
     async def mark(self, verdict: Literal["right", "wrong"], *, request: str = "", entry: str = "") -> Marked:
         """Mark the answer that a request was given from near, by its id, or that an entry has.

@@ -17,8 +17,10 @@ from helix.cache.neutral import written_as
 from helix.cache.promise.answers import Answers
 from helix.cache.promise.bound import Tally
 from helix.cache.promise.feedback import Marked, mark
+from helix.cache.promise.fit import LabelledPair
 from helix.cache.promise.given import given_of, remember
 from helix.cache.promise.learning import NEIGHBOURS, Decision, Learning, Verdict
+from helix.cache.promise.outcomes import outcomes
 from helix.cache.promise.precision import summary
 from helix.cache.promise.teaching import teach, teach_said
 from helix.cache.translation import fitting
@@ -277,6 +279,14 @@ class Tiers:
         """How right hits from near have been (promise/precision.py). Raises BackendUnavailable."""
         store, learning = await self._store.open(), await self._learned()
         return summary(Tally.of({}) if learning is None else await learning.everywhere(store))
+
+    async def outcomes(self) -> tuple[str, list[LabelledPair]]:
+        """What traffic has shown of near questions, by the embedder of this name (promise/outcomes.py).
+
+        Raises BackendUnavailable.
+        """
+        store, embedder = await self._store.open(), await self._embedder.open()
+        return embedder.name, await outcomes(store, embedder.name)
 
     @property
     def known_precision(self) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""`helix cache calibrate`: what an embedder's similarities mean, fitted on labelled pairs."""
+"""`helix cache calibrate`: what an embedder's similarities mean, fitted on labelled pairs or on traffic."""
 
 from __future__ import annotations
 
@@ -9,25 +9,41 @@ from typing import Annotated, Any
 
 import typer
 
+from helix.cli.admin import DATA, DataOption, UrlOption, call
+
 __all__ = ["calibrate"]
 
 _SHOWN = ((0.95, 1.0), (0.85, 1.0), (0.75, 1.0), (0.95, 0.8), (0.85, 0.8), (0.95, 0.5), (0.85, 0.5), (0.75, 0.5))
 
 
 def calibrate(
-    pairs: Annotated[Path, typer.Option(help="JSON Lines with a, b (two questions) and same (true, false, 1 or 0).")],
     out: Annotated[Path, typer.Option(help="Where the calibration is written, for semantic.calibration.")],
-    model: Annotated[
-        str | None, typer.Option(help="A sentence-transformers name or folder. None: the one that comes with Helix.")
+    pairs: Annotated[
+        Path | None, typer.Option(help="JSON Lines with a, b (two questions) and same (true, false, 1 or 0).")
     ] = None,
+    from_traffic: Annotated[
+        bool, typer.Option("--from-traffic", help="Fit what the running gateway has compared, in the place of pairs.")
+    ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Of --pairs: a sentence-transformers name or folder. None: the one that comes with Helix."),
+    ] = None,
+    url: UrlOption = None,
+    data: DataOption = DATA,
 ) -> None:
     """Fit what similarity and overlap say about questions, and print the probabilities with their 95 % intervals."""
-    from helix.gateway import calibrated  # here: it imports all stages
+    from helix.gateway import calibrated, calibrated_by  # here: it imports all stages
 
+    if (pairs is None) != from_traffic or (from_traffic and model is not None):
+        raise typer.BadParameter("either --pairs (and --model), or --from-traffic")
     try:
-        made = asyncio.run(calibrated(_read(pairs), model))
+        if pairs is not None:
+            made = asyncio.run(calibrated(_read(pairs), model))
+        else:
+            told = call("GET", url, "/helix/cache/outcomes", data)
+            made = calibrated_by(told["outcomes"], told["embedder"])
     except (OSError, ValueError) as error:
-        raise typer.BadParameter(str(error), param_hint="--pairs") from None
+        raise typer.BadParameter(str(error), param_hint="--from-traffic" if from_traffic else "--pairs") from None
     out.write_text(json.dumps(made.to_json(), indent=1) + "\n")
     typer.echo(f"{made.embedder}: {made.pairs} pairs that no guard keeps apart")
     for similarity, overlap in _SHOWN:

@@ -137,6 +137,7 @@ async def test_replies_are_as_the_document_says(client: httpx.AsyncClient) -> No
         ("POST", "/helix/cache/feedback", "", {"verdict": "wrong", "request_id": "x"}),
         ("POST", "/helix/cache/feedback", "", {"verdict": "wrong"}),
         ("GET", "/helix/cache/precision", "", None),
+        ("GET", "/helix/cache/outcomes", "", None),
         ("DELETE", "/helix/cache", "?namespace=&dry_run=true", None),
         ("DELETE", "/helix/cache", "?all=true", None),
         ("DELETE", "/helix/cache", "", None),

@@ -72,6 +72,9 @@ def test_what_is_said_wrongly(gateway: Up) -> None:
     assert "no such cached answer" in at(gateway, "cache", "feedback", "wrong", "--entry", "x", code=1)
     assert "x-helix-request-id" in at(gateway, "cache", "feedback", "right", "--request", "x", code=1)
     assert "--most-used" in at(gateway, "cache", "show", "--most-used", "--tag", "a", code=2)
+    assert "either" in at(gateway, "cache", "calibrate", "--out", "made.json", code=2)
+    few = at(gateway, "cache", "calibrate", "--from-traffic", "--out", "made.json", code=2)
+    assert "at least 50 pairs of each kind" in " ".join(few.replace("│", " ").split())
     assert "--entry alone" in at(gateway, "cache", "flush", "--entry", "a", "--tag", "b", code=2)
     assert "helix.cache.mode" in at(gateway, "cache", "similar", "a text", code=1)  # this one has no semantic tier
 

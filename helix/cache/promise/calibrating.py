@@ -8,7 +8,13 @@ from helix.cache.guards import compare
 from helix.cache.promise.calibration import Calibration
 from helix.cache.promise.fit import LabelledPair, fit
 
-__all__ = ["calibrated"]
+__all__ = ["calibrated", "calibrated_by"]
+
+
+def calibrated_by(outcomes: Iterable[tuple[float, float, bool, float, str]], embedder: str) -> Calibration:
+    """Fit what traffic has shown (promise/outcomes.py). Raises ValueError for too few outcomes."""
+    rows = (LabelledPair(near, overlap, same, entry, weight) for near, overlap, same, weight, entry in outcomes)
+    return fit(rows, embedder)
 
 
 async def calibrated(rows: Iterable[tuple[str, str, bool]], model: str | None = None) -> Calibration:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import exp, log1p
+from math import ceil, exp, floor, log1p
 
 from helix.cache.promise.calibration import Calibration, features, probability
 from helix.cache.promise.vote import Neighbour, propose
@@ -25,13 +25,15 @@ Matrix = list[list[float]]
 class LabelledPair:
     """Two questions that no guard keeps apart: how near they are, and whether they have the same answer.
 
-    Pairs of one `cluster` are not independent (they share a question), which intervals take into account.
+    Pairs of one `cluster` are not independent (they share a question), which intervals take into account. A pair stands
+    for `weight` pairs, those that were as likely to be left out as it was.
     """
 
     similarity: float
     overlap: float
     same: bool
     cluster: str = ""
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +62,12 @@ def fit(
             f"a calibration needs at least {MIN_PAIRS} pairs of each kind that no guard keeps apart: "
             f"found {same} with the same answer and {len(rows) - same} without"
         )
-    labels = [pair.same for pair in rows]
+    labels, weights = [pair.same for pair in rows], [pair.weight for pair in rows]
     clusters = [pair.cluster or str(at) for at, pair in enumerate(rows)]
-    near, near_covariance = _regress([features(pair.similarity, None) for pair in rows], labels, clusters)
-    compared, covariance = _regress([features(pair.similarity, pair.overlap) for pair in rows], labels, clusters)
+    near, near_covariance = _regress([features(pair.similarity, None) for pair in rows], labels, clusters, weights)
+    compared, covariance = _regress(
+        [features(pair.similarity, pair.overlap) for pair in rows], labels, clusters, weights
+    )
     return Calibration(
         embedder=embedder,
         near=tuple(near),
@@ -71,9 +75,17 @@ def fit(
         compared=tuple(compared),
         compared_covariance=tuple(tuple(row) for row in covariance),
         vote=fit_vote(votes) if votes else (near[0], near[1]),
-        trials=trials or (len(rows), sum(pair.overlap >= 1.0 and not pair.same for pair in rows)),
+        trials=trials or _trials(rows),
         pairs=len(rows),
     )
+
+
+def _trials(rows: Sequence[LabelledPair]) -> tuple[int, int]:
+    """Pairs as so many trials, and how many of them overlap 1 fails: the size that their weights leave (Kish 1965)."""
+    total = sum(pair.weight for pair in rows)
+    size = total**2 / sum(pair.weight**2 for pair in rows)
+    wrong = sum(pair.weight for pair in rows if pair.overlap >= 1.0 and not pair.same)
+    return floor(size + 1e-9), ceil(wrong / total * size - 1e-9)
 
 
 def fit_vote(votes: Sequence[LabelledVote]) -> tuple[float, float]:
@@ -101,27 +113,27 @@ def _likelihood(votes: Sequence[LabelledVote], start: float, slope: float) -> fl
 
 
 def _regress(
-    rows: Sequence[tuple[float, ...]], labels: Sequence[bool], clusters: Sequence[str]
+    rows: Sequence[tuple[float, ...]], labels: Sequence[bool], clusters: Sequence[str], weights: Sequence[float]
 ) -> tuple[list[float], Matrix]:
     """Logistic regression by Newton's method, and the covariance that clusters leave (Liang and Zeger 1986)."""
     size = len(rows[0])
     at = [0.0] * size
     for _ in range(_STEPS):
         gradient, hessian = [-_RIDGE * value for value in at], _diagonal(size, _RIDGE)
-        for row, label in zip(rows, labels, strict=True):
+        for row, label, weight in zip(rows, labels, weights, strict=True):
             p = probability(sum(a * b for a, b in zip(at, row, strict=True)))
             for i in range(size):
-                gradient[i] += (label - p) * row[i]
+                gradient[i] += weight * (label - p) * row[i]
                 for j in range(size):
-                    hessian[i][j] += p * (1.0 - p) * row[i] * row[j]
+                    hessian[i][j] += weight * p * (1.0 - p) * row[i] * row[j]
         inverse = _inverse(hessian)
         step = [sum(a * b for a, b in zip(line, gradient, strict=True)) for line in inverse]
         at = [value + change for value, change in zip(at, step, strict=True)]
         if max(abs(change) for change in step) < 1e-9:
             break
     sums: dict[str, list[float]] = {}
-    for row, label, cluster in zip(rows, labels, clusters, strict=True):
-        residual = label - probability(sum(a * b for a, b in zip(at, row, strict=True)))
+    for row, label, cluster, weight in zip(rows, labels, clusters, weights, strict=True):
+        residual = weight * (label - probability(sum(a * b for a, b in zip(at, row, strict=True))))
         total = sums.setdefault(cluster, [0.0] * size)
         for i in range(size):
             total[i] += residual * row[i]

@@ -101,7 +101,7 @@ class Decision:
     """What was decided for one question: `serves` are the neighbours that may be given, best first; none is a miss.
 
     `bin` is that of the tally in which it counts. `checks` says whether the hit is to be compared with what the
-    upstream says.
+    upstream says, which had the chance `share`.
     """
 
     scope: str
@@ -110,6 +110,7 @@ class Decision:
     bin: int
     serves: tuple[Neighbour, ...]
     checks: bool
+    share: float = 0.0
 
     @property
     def score(self) -> float | None:
@@ -196,7 +197,7 @@ class Learning:
         state.add(f"a{bin}")
         share = check_share(state.tally, bin, share=self.promise.check_share, max_rate=self.promise.max_false_hit_rate)
         checks = bool(serves) and self._random.random() < share
-        return Decision(scope, neighbours, proposal, bin, serves, checks)
+        return Decision(scope, neighbours, proposal, bin, serves, checks, share)
 
     def served(self, decision: Decision) -> None:
         """Take note that a decision's answer was given."""

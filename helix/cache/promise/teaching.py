@@ -5,6 +5,7 @@ from __future__ import annotations
 from helix.cache.promise.answers import Answers, digest_of, text_of
 from helix.cache.promise.given import Given
 from helix.cache.promise.learning import COMPARED, Decision, Learning, Verdict, evidence_of
+from helix.cache.promise.outcomes import keep, seen
 from helix.cache.promise.vote import Neighbour
 from helix.kernel.types import NO_EVIDENCE, CacheStore, Embedder, Entry
 
@@ -59,6 +60,8 @@ async def teach(
         if evidence is not None:
             loner = verdict is Verdict.SAME and not neighbour.candidate.group
             await store.learn(neighbour.candidate.entry_id, evidence, group=joined if loner else None)
+    if embedder is not None:
+        await keep(store, embedder.name, seen(decision, verdicts, entry.id, was_served=was_served))
     found = None if decision.proposal is None else verdicts.get(decision.proposal.group)
     if found is not None:
         learning.checked(decision, found, was_served=was_served)

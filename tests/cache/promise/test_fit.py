@@ -37,6 +37,18 @@ def test_pairs_of_one_question_count_less() -> None:
     assert narrow.high - narrow.low < 0.5 * (single.high - single.low)
 
 
+def test_weights_make_up_for_what_was_left_out() -> None:
+    """Right pairs of which one in five is seen tell as much as all of them, each standing for five."""
+    rng = random.Random(5)
+    truth = fit(pairs(6000, 4), "e").interval(0.8, 0.6, 0.9).middle
+    thinned = [p for p in pairs(6000, 4) if not p.same or rng.random() < 0.2]
+    weighted = [LabelledPair(p.similarity, p.overlap, p.same, weight=5.0 if p.same else 1.0) for p in thinned]
+    assert fit(weighted, "e").interval(0.8, 0.6, 0.9).middle == pytest.approx(truth, abs=0.03)
+    assert fit(thinned, "e").interval(0.8, 0.6, 0.9).middle < truth - 0.1
+    assert fit(weighted, "e").trials[0] < len(weighted)
+    assert fit(thinned, "e").trials[0] == len(thinned)
+
+
 def test_too_few_pairs() -> None:
     """A calibration of a handful of pairs is refused, and the error says how many there were."""
     with pytest.raises(ValueError, match="at least 50 pairs of each kind"):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ from helix.cache import CacheMiddleware
 from helix.cache.memory import MemoryCacheStore
 from helix.cache.promise.calibration import Calibration
 from helix.cache.promise.checks import CheckBudget
+from helix.cache.promise.fit import LabelledPair
 from helix.cache.promise.learning import Promise
 from helix.embed import SentenceTransformerEmbedder
 from helix.kernel.types import Vector
@@ -92,6 +94,29 @@ async def test_another_answer_is_noted_as_wrong(app: CacheMiddleware, provider: 
     summary = await app.precision()
     assert (summary["checks"], summary["wrong"]) == (1, 1)
     assert summary["precision_high"] < 1
+
+
+async def test_what_was_compared_is_kept_for_calibration(
+    app: CacheMiddleware, provider: Provider, noted: Noted
+) -> None:
+    """Outcomes are numbers and digests: misses for themselves, a checked hit for all that were as likely."""
+    said = ["Press the red button.", "Press the red button.", "Our shop is open from nine to five."]
+    provider.answer = lambda path, number: answer_of(path, said[min(number, 3) - 1])
+    await ask(app, CHAT, chat(ASKED), {"x-helix-cache-namespace": "n"})
+    assert (await checked(app, noted))["verdict"] == "same"
+    embedder, found = await app.outcomes()
+    (hit,) = found
+    assert embedder.startswith("all-MiniLM-L6-v2@")
+    assert (hit.same, hit.overlap, hit.weight) == (True, 1.0, 2.0)  # half of the hits are checked
+    assert 0.6 < hit.similarity < 1
+    assert re.fullmatch("n:[0-9a-f]{40}", hit.cluster)
+    reply = await ask(app, CHAT, chat("How do I reset the radio in the kitchen?"), {"x-helix-cache-namespace": "n"})
+    assert reply.cache == "miss"
+    later: list[LabelledPair] = []
+    while not later:
+        await asyncio.sleep(0.01)
+        later = (await app.outcomes())[1][:-1]
+    assert {(one.same, one.weight) for one in later} == {(False, 1.0)}
 
 
 async def test_without_money_nothing_is_checked(
