@@ -460,7 +460,8 @@ def test_telemetry(proxy: Proxy) -> None:
         (dialect, stream) for dialect in ("chat", "completions", "responses", "messages") for stream in (False, True)
     }
     assert any(row["redactions"].get("EMAIL_ADDRESS") and row["restored"] for row in found)
-    assert {row["cache_status"] for row in found} == {"exact", "miss", ""}
+    # A request that comes before an equal one's answer was all kept shares it.
+    assert {row["cache_status"] for row in found} - {"shared"} == {"exact", "miss", ""}
     assert not [value for value in PERSONAL if value in json.dumps(found)]
 
 
